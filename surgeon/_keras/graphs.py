@@ -1,0 +1,60 @@
+"""Graphs: the calls of a functional model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from surgeon._keras.names import (
+    Functional,
+    KerasNode,
+    functional_like_constructor,
+)
+
+
+def functional_of(model: Any) -> Functional | None:
+    """Return the object that holds a model's graph, or `None` for a model without one."""
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    return model if isinstance(model, Functional) else None
+
+
+def nodes_in_order(functional: Functional) -> list[KerasNode]:
+    """Return the calls of a functional model, producers first, in Keras's own order."""
+    by_depth = functional._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def input_structure(functional: Functional) -> Any:
+    """Return the nested structure of the symbolic inputs."""
+    return functional._inputs_struct
+
+
+def output_structure(functional: Functional) -> Any:
+    """Return the nested structure of the symbolic outputs."""
+    return functional._outputs_struct
+
+
+def inbound_nodes(operation: Any) -> list[KerasNode]:
+    """Return the recorded calls of an operation, in every model that it is part of."""
+    return operation._inbound_nodes  # type: ignore[no-any-return]
+
+
+def is_plain_graph(model: Any) -> bool:
+    """Whether Keras itself saves this model as a list of layers, each with its own config.
+
+    False for a Functional subclass with its own `get_config` (every keras_hub backbone): it
+    rebuilds its layers from a few numbers, and what is said in a layer's config is lost.
+    """
+    config = type(model).get_config
+    if isinstance(model, keras.Sequential):
+        return config is keras.Sequential.get_config
+    return (
+        isinstance(model, Functional) and config is Functional.get_config and is_functional_like(type(model))
+    )
+
+
+def is_functional_like(cls: type) -> bool:
+    """Whether a class can be made from `(inputs, outputs, name=…)`."""
+    return bool(functional_like_constructor(cls))

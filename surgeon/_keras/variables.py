@@ -1,0 +1,109 @@
+"""Variables: making, reading and describing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from surgeon._keras.names import (
+    KerasVariable,
+    backend,
+    get_autocast_scope,
+)
+
+
+def make_variable(
+    value_of: Callable[..., Any], like: Any, *, shape: Any, dtype: str, name: str, trainable: bool
+) -> Any:
+    """Create a variable beside `like`: its path, its aggregation, but never cast by autocast.
+
+    `value_of(shape, dtype)` is asked for the value when the variable is initialized, which is
+    later if `like` itself is not initialized yet.
+    """
+    variable = KerasVariable(
+        value_of,
+        shape=tuple(shape),
+        dtype=dtype,
+        trainable=trainable,
+        autocast=False,
+        aggregation=like.aggregation,
+        synchronization=like.synchronization,
+        name=name,
+        layout=None,
+    )
+    variable._path = f"{like.path.rpartition('/')[0]}/{name}".lstrip("/")
+    return variable
+
+
+def set_path(variable: Any, path: str) -> None:
+    """Give a variable another path."""
+    variable._path = path
+
+
+def is_traced() -> bool:
+    """Whether variables are not set now, but in a function that is being traced."""
+    return bool(backend.in_stateless_scope())
+
+
+def is_readable(variable: Any) -> bool:
+    """Whether a variable has a value here; JAX takes it away while a training step is traced."""
+    if backend.in_stateless_scope() and backend.get_stateless_scope().get_current_value(variable) is not None:
+        return True
+    return variable._value is not None
+
+
+def stored_dtype(variable: Any) -> str:
+    """Return the dtype in which a variable is stored, whatever autocast makes of it."""
+    return str(keras.backend.standardize_dtype(variable._dtype))
+
+
+def autocasts(variable: Any) -> bool:
+    """Whether a variable is read in the dtype of the autocast scope."""
+    return bool(variable._autocast)
+
+
+def initial_value(variable: Any) -> Callable[..., Any]:
+    """Return a function that gives the value of `variable` when another is initialized."""
+    if variable._value is None:
+        return variable._initializer  # type: ignore[no-any-return]
+
+    def current(shape: Any, dtype: Any = None) -> Any:
+        del shape
+        # A copy: under JAX and PyTorch a shared buffer would be changed, or given away, by training.
+        return keras.ops.convert_to_tensor(np.array(keras.ops.convert_to_numpy(variable.value)), dtype=dtype)
+
+    return current
+
+
+def convert_to_tensor(value: Any, dtype: str | None = None) -> Any:
+    """Return a plain tensor, never a variable."""
+    return backend.convert_to_tensor(value, dtype=dtype)
+
+
+def read(value: Any) -> Any:
+    """Return the value of a variable as a plain tensor, and a tensor as it is.
+
+    `keras.ops.convert_to_tensor` gives a TensorFlow variable back as itself, which a custom
+    gradient under `MirroredStrategy` cannot take.
+    """
+    if isinstance(value, KerasVariable):
+        value = value.value
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(value)
+    return value
+
+
+def is_sparse(tensor: Any) -> bool:
+    """Whether a tensor, symbolic or not, is sparse."""
+    return bool(getattr(tensor, "sparse", False)) or type(tensor).__name__ in ("SparseTensor", "BCOO")
+
+
+def autocast_dtype() -> str | None:
+    """Return the dtype that float variables are read in at this moment, or `None` for their own."""
+    scope = get_autocast_scope()
+    return None if scope is None else scope.dtype

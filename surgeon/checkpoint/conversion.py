@@ -1,0 +1,188 @@
+"""`convert`: folders of checkpoints through the same rules."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+
+from surgeon.checkpoint.architecture import admit_architecture
+from surgeon.checkpoint.engine import LocalEngine
+from surgeon.checkpoint.manifest import Manifest
+from surgeon.checkpoint.outcome import ConversionReport, Outcome
+from surgeon.checkpoint.packing import digest_rules, pack_rules, read_rules
+from surgeon.checkpoint.per_file import Job, Limits, process
+from surgeon.checkpoint.record import Record
+from surgeon.checkpoint.sources import STATE_FOLDER, Source, absolute, find_sources
+from surgeon.checkpoint.worker_process import worker_command
+from surgeon.errors import CheckpointError
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened during a conversion, for progress displays.
+
+    Attributes:
+        kind: `found` (once, before anything is done), `started` (a file), `finished` (a file).
+        done: Files finished so far.
+        total: Files in all.
+        source: The file, or `None` for `found`.
+        outcome: What became of it, for `finished`.
+    """
+
+    kind: Literal["found", "started", "finished"]
+    done: int
+    total: int
+    source: Source | None = None
+    outcome: Outcome | None = None
+
+
+def convert(
+    sources: Paths,
+    rules: Any,
+    out: str | os.PathLike[str],
+    *,
+    model: Any = None,
+    workers: int = 1,
+    pattern: str | None = None,
+    resume: bool = True,
+    timeout: float = 600.0,
+    memory_limit: int | None = None,
+    imports: Sequence[str] = (),
+    on_event: Callable[[Event], None] | None = None,
+) -> ConversionReport:
+    """Rewrite every checkpoint of a folder by the same rules.
+
+    A bad file fails alone, with its reason in the report. The sources are never written to; an output is
+    either complete or absent; a run that was killed is finished by the next one, which does only what is
+    left.
+
+    Args:
+        sources: A folder (searched to any depth), a file, or several of both: `.keras`, `.weights.h5`,
+            legacy `.h5`.
+        rules: Rules, or the path of a rule file.
+        out: The output folder. Outputs keep their relative path and suffix; a legacy `.h5` becomes `.keras`.
+        model: The architecture that `.weights.h5` files belong to: the path of a `.keras` or `.json` file,
+            or a model.
+        workers: Files in work at a time, each in a process that holds TensorFlow (about 0.5 GB).
+        pattern: A glob over file names, or over paths under the folder.
+        resume: Whether to skip what an earlier run into `out` has finished and what has not changed since.
+        timeout: Seconds that one file may take.
+        memory_limit: Resident bytes that a worker may take; `None` allows 4 GiB and eight times the file's
+            size.
+        imports: Modules that the workers import first, for the classes that they register with Keras.
+        on_event: Called in this thread for each `Event`.
+
+    Returns:
+        Every file's outcome.
+
+    Raises:
+        CheckpointError: If nothing was found, outputs would collide, another run holds `out`, or a worker
+            cannot start.
+        RuleFileError: If the rule file is wrong.
+
+    Example:
+        ```python
+        report = surgeon.convert("runs/", [surgeon.freeze("conv_*")], "runs-frozen/", workers=2)
+        print(report)
+        ```
+    """
+    started = time.monotonic()
+    if workers < 1:
+        raise CheckpointError(f"workers={workers}: at least one is needed")
+    folder = absolute(out)
+    steps = read_rules(rules)
+    packed, digest = pack_rules(steps), digest_rules(steps)
+    found = find_sources(sources, folder, pattern)
+    tell = on_event or _say_nothing
+    with _claimed(folder) as (state, temps):
+        architecture, mark = _architecture(model, temps)
+        with Manifest(state / "manifest.sqlite") as manifest:
+            record = Record(manifest, folder, digest + mark, resume=resume)
+            outcomes = dict(_known(record, found))
+            tell(Event("found", len(outcomes), len(found)))
+            jobs = [
+                Job(source, folder / source.output, temps / f"{secrets.token_hex(8)}{source.output_kind}")
+                for source in found
+                if source not in outcomes
+            ]
+            order = {
+                "rules": base64.b64encode(packed).decode(),
+                "architecture": architecture,
+                "imports": list(imports),
+            }
+            limits = Limits(timeout, memory_limit)
+            engine = LocalEngine(worker_command(), order, workers)
+            happened = engine.run(
+                jobs, lambda job, ask: process(job, ask, limits, has_architecture=architecture is not None)
+            )
+            with closing(happened):
+                for event in happened:
+                    if isinstance(event, Job):
+                        tell(Event("started", len(outcomes), len(found), event.source))
+                        continue
+                    job, result = event
+                    outcomes[job.source] = record.settle(job, result)
+                    tell(Event("finished", len(outcomes), len(found), job.source, outcomes[job.source]))
+    ordered = tuple(outcomes[source] for source in found)
+    return ConversionReport(folder, ordered, time.monotonic() - started)
+
+
+def _say_nothing(event: Event) -> None:
+    del event
+
+
+def _known(record: Record, found: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
+    for source in found:
+        skipped = record.finished(source)
+        if skipped is not None:
+            yield source, skipped
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Make the output folder this run's own; yield `(state folder, folder for temporary files)`."""
+    state = folder / STATE_FOLDER
+    temps = state / "tmp"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot make the output folder {folder}: {error.strerror}") from error
+    lock = filelock.FileLock(state / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise CheckpointError(
+            f"another run is converting into {folder}; wait for it, or choose another folder"
+        ) from error
+    try:
+        # Whoever holds the lock owns all that a killed run left here.
+        shutil.rmtree(temps, ignore_errors=True)
+        temps.mkdir()
+        yield state, temps
+    finally:
+        shutil.rmtree(temps, ignore_errors=True)
+        lock.release()
+
+
+def _architecture(model: Any, temps: Path) -> tuple[str | None, str]:
+    """Return `(path for the workers, digest)` of the model that bare weights belong to."""
+    if model is None:
+        return None, ""
+    if isinstance(model, (str, os.PathLike)):
+        path = absolute(model)
+    else:
+        path = temps / "model.json"
+        path.write_text(model.to_json(), encoding="utf-8")
+    return str(path), admit_architecture(path)

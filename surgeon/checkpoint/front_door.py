@@ -1,0 +1,112 @@
+"""The checks that every file passes before Keras, or libhdf5, sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from surgeon.checkpoint.budgets import DEFAULT, Budgets
+from surgeon.checkpoint.hdf5_check import HEAD, check_hdf5
+from surgeon.checkpoint.sources import Kind
+from surgeon.checkpoint.zip_check import Refuse, check_archive
+from surgeon.errors import RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells one state of a file from another.
+
+    Attributes:
+        size: Bytes.
+        mtime_ns: Time of the last modification, in nanoseconds.
+        inode: Number of the file in its file system.
+        sha256: Digest of the content.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str
+
+    def still_holds(self, path: Path) -> bool:
+        """Whether `path` still has this size, time and inode (which costs no reading)."""
+        try:
+            now = path.stat()
+        except OSError:
+            return False
+        return (now.st_size, now.st_mtime_ns, now.st_ino) == (self.size, self.mtime_ns, self.inode)
+
+
+def admit(path: Path, kind: Kind, *, root: Path | None = None, budgets: Budgets = DEFAULT) -> Fingerprint:
+    """Check a checkpoint file and return its fingerprint.
+
+    Reads the file twice at most, in chunks; runs nothing from it and unpacks nothing to disk.
+
+    Args:
+        path: The file.
+        kind: What its name announces; the content must agree.
+        root: A folder that `path` may not lead out of by a link. `None` follows any link.
+        budgets: What the file may ask for.
+
+    Raises:
+        RefusedError: With the file, the member at fault and the reason.
+    """
+
+    def refuse(member: str | None, reason: str) -> RefusedError:
+        return RefusedError(f"{path}: {f'member {member!r} {reason}' if member is not None else reason}")
+
+    with _open_regular(path, root, refuse) as file:
+        state = os.fstat(file.fileno())
+        try:
+            if state.st_size == 0:
+                raise refuse(None, "the file is empty")
+            if kind is Kind.KERAS:
+                check_archive(file, state.st_size, budgets, refuse)
+            else:
+                _check_hdf5_file(file, state.st_size)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except ValueError as error:
+            raise refuse(None, str(error)) from error
+        except OSError as error:
+            raise refuse(None, f"cannot be read: {error}") from error
+    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, digest)
+
+
+def _check_hdf5_file(file: BufferedReader, size: int) -> None:
+    head = file.read(HEAD)
+    if head.startswith(b"PK\x03\x04"):
+        raise ValueError("a zip archive under an HDF5 name; if it is a Keras archive, rename it to .keras")
+    check_hdf5(head, size)
+
+
+def _open_regular(path: Path, root: Path | None, refuse: Refuse) -> BufferedReader:
+    """Open a regular file; a FIFO, a device or a folder is refused without waiting for it."""
+    if root is not None and not path.resolve().is_relative_to(root.resolve()):
+        raise refuse(None, f"a link that leads out of {root}")
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        # What is opened is what is checked: a name could come to mean something else in between.
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        raise refuse(None, f"cannot be opened: {error.strerror or error}") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise refuse(None, f"not a regular file but a {_what_is(mode)}")
+    return os.fdopen(descriptor, "rb")
+
+
+def _what_is(mode: int) -> str:
+    names = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFIFO: "FIFO",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFCHR: "character device",
+        stat.S_IFBLK: "block device",
+    }
+    return names.get(stat.S_IFMT(mode), "special file")

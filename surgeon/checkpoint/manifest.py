@@ -1,0 +1,141 @@
+"""What a run has done so far, on disk, so that the next run need not do it again."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.errors import CheckpointError
+
+State = Literal["publishing", "done", "failed"]
+_VERSION = 1
+_TABLE = """
+CREATE TABLE IF NOT EXISTS files (
+    output        TEXT PRIMARY KEY,  -- path under the output folder
+    source        TEXT NOT NULL,     -- absolute path
+    size          INTEGER,           -- of the source: bytes
+    mtime_ns      INTEGER,
+    inode         TEXT,              -- text: some file systems use all 64 bits, SQLite has 63
+    sha256        TEXT,
+    rules         TEXT NOT NULL,     -- digest of the rules (and of the architecture file, if any)
+    output_size   INTEGER,
+    output_sha256 TEXT,
+    state         TEXT NOT NULL,     -- publishing, done, failed
+    error         TEXT,
+    seconds       REAL NOT NULL,
+    changed_at    TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file in the manifest; the fields are the columns.
+
+    `publishing` is written when the output is complete and synced under its temporary name, just before
+    it gets its final one: a run that dies in between leaves a row from which the next run knows the
+    output for its own.
+    """
+
+    output: str
+    source: str
+    rules: str
+    state: State
+    seconds: float
+    fingerprint: Fingerprint | None = None
+    output_size: int | None = None
+    output_sha256: str | None = None
+    error: str | None = None
+
+
+class Manifest:
+    """The SQLite file `OUT/.surgeon/manifest.sqlite`: one row per output.
+
+    Example:
+        >>> with Manifest(Path(":memory:")) as manifest:
+        ...     manifest.write(Row("a.keras", "/in/a.keras", "r", "failed", 0.1, error="damaged"))
+        ...     manifest.read("a.keras").error
+        'damaged'
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the manifest.
+
+        Raises:
+            CheckpointError: If the file is not a manifest that this version can read.
+        """
+        self._path = path
+        with self._explained():
+            self._database = sqlite3.connect(path)
+            try:
+                version = self._database.execute("PRAGMA user_version").fetchone()[0]
+                if version not in (0, _VERSION):
+                    raise CheckpointError(
+                        f"{path} is a manifest of version {version}, this Surgeon writes {_VERSION}; "
+                        "convert into a new folder"
+                    )
+                self._database.execute("PRAGMA journal_mode = WAL")
+                # A row that says "done" must survive a power cut as well as the file that it speaks of.
+                self._database.execute("PRAGMA synchronous = FULL")
+                with self._database:
+                    self._database.execute(_TABLE)
+                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
+            except BaseException:
+                self._database.close()
+                raise
+
+    def read(self, output: str) -> Row | None:
+        """Return the row of an output, or `None`."""
+        with self._explained():
+            found = self._database.execute(
+                "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, sha256, output_size, "
+                "output_sha256, error FROM files WHERE output = ?",
+                (output,),
+            ).fetchone()
+        if found is None:
+            return None
+        name, source, rules, state, seconds, size, mtime_ns, inode, sha256, *rest = found
+        fingerprint = None if sha256 is None else Fingerprint(size, mtime_ns, int(inode), sha256)
+        return Row(name, source, rules, state, seconds, fingerprint, *rest)
+
+    def write(self, row: Row) -> None:
+        """Write a row and sync it to disk before returning."""
+        mark = row.fingerprint
+        with self._explained(), self._database:
+            self._database.execute(
+                "INSERT OR REPLACE INTO files (output, source, rules, state, seconds, size, mtime_ns, inode, "
+                "sha256, output_size, output_sha256, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(row.output, row.source, row.rules, row.state, row.seconds),
+                    *((mark.size, mark.mtime_ns, str(mark.inode), mark.sha256) if mark else (None,) * 4),
+                    *(row.output_size, row.output_sha256, row.error),
+                ),
+            )
+
+    def close(self) -> None:
+        """Close the file; SQLite then folds its log into it."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CheckpointError(
+                f"{self._path}: the manifest cannot be used: {error}; move it away to start afresh "
+                "(outputs that exist are never overwritten without it)"
+            ) from error

@@ -1,0 +1,56 @@
+"""Opening one checkpoint: the front door first, Keras after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from surgeon.checkpoint.architecture import admit_architecture
+from surgeon.checkpoint.front_door import admit
+from surgeon.checkpoint.sources import Kind
+from surgeon.errors import CheckpointError
+
+
+def open_model(
+    path: Path,
+    architecture: Path | None = None,
+    imports: Iterable[str] = (),
+    importing: AbstractContextManager[None] | None = None,
+) -> Any:
+    """Check a checkpoint and load it, with Keras's safe mode on.
+
+    A file that is refused is refused at once: Keras is imported after the checks.
+
+    Args:
+        path: A `.keras`, `.weights.h5` or legacy `.h5` file.
+        architecture: The model that bare weights belong to: a `.keras` or `.json` file.
+        imports: Modules to import first, for the classes that they register.
+        importing: A context in which Keras is imported.
+
+    Returns:
+        The Keras model.
+
+    Raises:
+        RefusedError: If the front door refuses the file.
+        CheckpointError: If it is no checkpoint, if bare weights come without `architecture`, or if
+            Keras cannot load it; Keras's own exception is chained.
+    """
+    kind = Kind.of(path)
+    if kind is None:
+        kinds = ", ".join(known.value for known in Kind)
+        raise CheckpointError(f"{path} is not a checkpoint: its name ends in none of {kinds}")
+    if kind is Kind.WEIGHTS and architecture is None:
+        raise CheckpointError(f"{path} holds bare weights; say which model they are of: --model FILE")
+    admit(path, kind)
+    if architecture is not None:
+        admit_architecture(architecture)
+    with importing or nullcontext():
+        from surgeon.checkpoint.loading import import_modules, load_admitted
+
+        import_modules(imports)
+    try:
+        return load_admitted(path, kind, architecture)
+    except Exception as error:
+        raise CheckpointError(f"{path}: Keras cannot load it: {' '.join(str(error).split())}") from error

@@ -1,0 +1,129 @@
+"""What became of each file, and of the whole run, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Cause = Literal["refused", "error", "timeout", "memory", "crash", "changed", "exists"]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A file that was converted, and whose output is complete and synced to disk.
+
+    Attributes:
+        source: Path of the file that was read.
+        output: Path of the file that was written.
+        seconds: Wall-clock seconds that it took.
+        size: Size of the output in bytes.
+        sha256: Digest of the output.
+        notes: What Keras warned about on the way.
+    """
+
+    source: str
+    output: str
+    seconds: float
+    size: int
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file that was not converted. Nothing was written for it.
+
+    Attributes:
+        source: Path of the file.
+        output: Path that would have been written.
+        seconds: Wall-clock seconds spent on it.
+        cause: `refused` (the front door), `error` (Keras or a rule), `timeout`, `memory`, `crash` (the
+            worker died), `changed` (the source changed meanwhile), `exists` (the output is someone else's).
+        reason: What was wrong, in words.
+    """
+
+    source: str
+    output: str
+    seconds: float
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file whose output an earlier run has finished."""
+
+    source: str
+    output: str
+    reason: str = "converted by an earlier run, unchanged since"
+
+
+Outcome = Converted | Failed | Skipped
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """Every file's outcome, and the totals.
+
+    Attributes:
+        out: The output folder.
+        outcomes: One per source file, in the order of the sources.
+        seconds: Wall-clock seconds of the whole run.
+
+    Example:
+        >>> report = ConversionReport(Path("out"), (Skipped("a.keras", "out/a.keras"),), 0.1)
+        >>> report.exit_code, str(report)
+        (0, '0 converted, 1 skipped, 0 failed in 0.1 s')
+    """
+
+    out: Path
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+
+    @property
+    def converted(self) -> tuple[Converted, ...]:
+        """The files that were converted in this run."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Converted))
+
+    @property
+    def failed(self) -> tuple[Failed, ...]:
+        """The files that were not converted."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Failed))
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The files that an earlier run had finished."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Skipped))
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every file is converted now, 1 if some failed."""
+        return 1 if self.failed else 0
+
+    def to_json(self) -> str:
+        """Return the whole report as JSON text."""
+        totals = {state: len(getattr(self, state)) for state in ("converted", "skipped", "failed")}
+        rows: list[dict[str, Any]] = [
+            {"state": type(outcome).__name__.lower(), **dataclasses.asdict(outcome)}
+            for outcome in self.outcomes
+        ]
+        return json.dumps(
+            {
+                "out": str(self.out),
+                "seconds": round(self.seconds, 3),
+                "totals": totals,
+                "causes": dict(Counter(outcome.cause for outcome in self.failed)),
+                "files": rows,
+            },
+            indent=2,
+        )
+
+    def __str__(self) -> str:
+        counts = f"{len(self.converted)} converted, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        lines = [f"{counts} in {self.seconds:.1f} s"]
+        lines += [f"  {failure.source}: {failure.reason}" for failure in self.failed]
+        return "\n".join(lines)

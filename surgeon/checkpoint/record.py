@@ -1,0 +1,113 @@
+"""What is done already, what counts as done, and how a file gets there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.manifest import Manifest, Row
+from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
+from surgeon.checkpoint.per_file import Job, Made, Result
+from surgeon.checkpoint.publish import publish
+from surgeon.checkpoint.sources import Source
+from surgeon.errors import CheckpointError
+
+
+class Record:
+    """One run's view of the manifest.
+
+    Args:
+        manifest: The manifest of the output folder.
+        folder: The output folder.
+        rules: Digest of the rules, and of the architecture if one was given.
+        resume: Whether what earlier runs have done counts.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Path, rules: str, *, resume: bool) -> None:
+        self._manifest, self._folder, self._rules, self._resume = manifest, folder, rules, resume
+
+    def finished(self, source: Source) -> Skipped | None:
+        """Return that an earlier run has done this file, if it has and if nothing has changed since.
+
+        A source whose time has changed but whose bytes have not counts as unchanged.
+        """
+        row = self._manifest.read(str(source.output)) if self._resume else None
+        if row is None or row.state == "failed" or row.rules != self._rules or row.fingerprint is None:
+            return None
+        final = self._folder / source.output
+        if not final.is_file() or final.stat().st_size != row.output_size:
+            return None
+        if row.state == "publishing" and _digest(final) != row.output_sha256:
+            return None
+        fingerprint = row.fingerprint
+        if row.source != str(source.path) or not fingerprint.still_holds(source.path):
+            now = _identify(source.path, fingerprint)
+            if now is None:
+                return None
+            fingerprint = now
+        done = replace(row, source=str(source.path), state="done", fingerprint=fingerprint)
+        if done != row:
+            self._manifest.write(done)
+        return Skipped(str(source.path), str(final))
+
+    def settle(self, job: Job, result: Result) -> Outcome:
+        """Give a finished output its final name, and write down what became of the file.
+
+        An output is replaced only if the manifest knows it as the work of an earlier run.
+        """
+        before = self._manifest.read(str(job.source.output))
+        outcome = result if isinstance(result, Failed) else self._publish(job, result, before)
+        if isinstance(outcome, Failed):
+            self._manifest.write(
+                Row(
+                    *(str(job.source.output), outcome.source, self._rules, "failed", outcome.seconds),
+                    # An output of an earlier run stays where it is, and stays known as ours.
+                    output_size=before.output_size if before else None,
+                    output_sha256=before.output_sha256 if before else None,
+                    error=f"{outcome.cause}: {outcome.reason}",
+                )
+            )
+        return outcome
+
+    def _publish(self, job: Job, made: Made, before: Row | None) -> Outcome:
+        source, final = str(job.source.path), str(job.final)
+        ours = before is not None and before.output_sha256 is not None
+        row = Row(
+            *(str(job.source.output), source, self._rules, "publishing", made.seconds, made.fingerprint),
+            output_size=made.size,
+            output_sha256=made.sha256,
+        )
+        if os.path.lexists(final) and not ours:
+            job.temp.unlink()
+            reason = f"{final} exists and is not from an earlier run; move it away, or choose another folder"
+            return Failed(source, final, made.seconds, "exists", reason)
+        self._manifest.write(row)
+        try:
+            job.final.parent.mkdir(parents=True, exist_ok=True)
+            publish(job.temp, job.final, replace=ours)
+        except (OSError, CheckpointError) as error:
+            cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
+            return Failed(source, final, made.seconds, cause, f"cannot write the output: {error}")
+        finally:
+            job.temp.unlink(missing_ok=True)
+        self._manifest.write(replace(row, state="done"))
+        return Converted(source, final, made.seconds, made.size, made.sha256, made.notes)
+
+
+def _identify(path: Path, known: Fingerprint) -> Fingerprint | None:
+    """Return the new fingerprint of a file whose bytes are still the known ones, else `None`."""
+    try:
+        state = path.stat()
+        if not path.is_file() or state.st_size != known.size or _digest(path) != known.sha256:
+            return None
+    except OSError:
+        return None
+    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, known.sha256)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,152 @@
+"""Which files to convert, and what their outputs are called."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from surgeon.errors import CheckpointError
+
+STATE_FOLDER = ".surgeon"
+
+
+class Kind(StrEnum):
+    """The three kinds of checkpoint; the value is the suffix."""
+
+    WEIGHTS = ".weights.h5"
+    KERAS = ".keras"
+    LEGACY = ".h5"
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> Kind | None:
+        """Return the kind that a file's name announces, or `None`."""
+        name = os.fspath(path).lower()
+        # `.weights.h5` comes first: it ends in `.h5` too.
+        return next((kind for kind in cls if name.endswith(kind)), None)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to convert.
+
+    Attributes:
+        path: Where it is.
+        root: The folder that it may not lead out of (by a link).
+        relative: Its place under `root`, which is also the output's place, but for the suffix.
+        kind: What its name announces.
+    """
+
+    path: Path
+    root: Path
+    relative: PurePosixPath
+    kind: Kind
+
+    @property
+    def output(self) -> PurePosixPath:
+        """Place of the output under the output folder; a legacy `.h5` becomes `.keras`."""
+        if self.kind is not Kind.LEGACY:
+            return self.relative
+        return self.relative.with_name(self.relative.name[: -len(Kind.LEGACY)] + Kind.KERAS)
+
+    @property
+    def output_kind(self) -> Kind:
+        """Kind of the output."""
+        return Kind.KERAS if self.kind is Kind.LEGACY else self.kind
+
+
+def find_sources(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], out: Path, pattern: str | None = None
+) -> list[Source]:
+    """Return the checkpoints among `sources`, sorted by output.
+
+    What merely looks like a checkpoint (a FIFO or folder named `x.keras`) is in the list, so that the
+    report names it.
+
+    Args:
+        sources: A folder (searched to any depth), a file, or several of both.
+        out: The output folder; nothing in it counts as a source.
+        pattern: A glob over a file's name or its path under the folder.
+
+    Raises:
+        CheckpointError: If a source is missing, if there is no checkpoint at all, if two files would have
+            the same output, or if an output would be a source.
+    """
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    found: dict[Path, Source] = {}
+    for item in given:
+        for source in _expand(Path(item), out):
+            if pattern is None or _matches(source.relative, pattern):
+                found.setdefault(source.path, source)
+    if not found:
+        where = ", ".join(str(item) for item in given)
+        matching = f" matching {pattern!r}" if pattern else ""
+        kinds = ", ".join(kind.value for kind in Kind)
+        raise CheckpointError(
+            f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
+        )
+    ordered = sorted(found.values(), key=lambda source: source.output)
+    _check_collisions(ordered, out)
+    return ordered
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path without `..`; links stay as they are, unlike with `Path.resolve`."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - see above
+
+
+def _expand(item: Path, out: Path) -> Iterator[Source]:
+    path = absolute(item)
+    if not os.path.lexists(path):
+        raise CheckpointError(f"{item} does not exist")
+    if path.is_dir():
+        yield from _walk(path, absolute(out))
+        return
+    kind = Kind.of(path)
+    if kind is None:
+        kinds = ", ".join(kind.value for kind in Kind)
+        raise CheckpointError(f"{item} is not a checkpoint: its name ends in none of {kinds}")
+    # Whoever names a link means what it points to; only links found by searching are held to the root.
+    root = path.resolve().parent
+    yield Source(path, root, PurePosixPath(path.name), kind)
+
+
+def _walk(folder: Path, out: Path) -> Iterator[Source]:
+    def stop(error: OSError) -> None:
+        raise CheckpointError(f"cannot search {error.filename}: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=stop):
+        here = Path(place)
+        kept = [name for name in folders if name != STATE_FOLDER and here / name != out]
+        # A folder that calls itself a checkpoint is listed (to be refused), not searched.
+        folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
+        for name in sorted({*files, *kept} - set(folders)):
+            kind = Kind.of(name)
+            if kind is not None:
+                relative = PurePosixPath((here / name).relative_to(folder).as_posix())
+                yield Source(here / name, folder, relative, kind)
+
+
+def _matches(relative: PurePosixPath, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(relative.name, pattern) or fnmatch.fnmatchcase(str(relative), pattern)
+
+
+def _check_collisions(sources: list[Source], out: Path) -> None:
+    by_output: dict[PurePosixPath, Source] = {}
+    for source in sources:
+        other = by_output.setdefault(source.output, source)
+        if other is not source:
+            raise CheckpointError(
+                f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
+                "them in two runs into two folders"
+            )
+    paths = {os.path.realpath(source.path) for source in sources}
+    for output, source in by_output.items():
+        if os.path.realpath(out / output) in paths:
+            raise CheckpointError(
+                f"the output of {source.path} would take the place of a source ({out / output}); sources are "
+                "never written to: choose another output folder"
+            )

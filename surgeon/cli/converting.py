@@ -1,0 +1,104 @@
+"""The command `convert`, with its progress bar and its summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from surgeon.checkpoint import ConversionReport, Event
+from surgeon.checkpoint import convert as convert_files
+from surgeon.cli import options
+from surgeon.cli.console import complain, err, out, show_json
+from surgeon.errors import CheckpointError
+
+
+def convert(
+    ctx: typer.Context,
+    sources: Annotated[list[Path], typer.Argument(help="Folders or files.", exists=True)],
+    rules: options.Rules,
+    output: Annotated[Path, typer.Option("--out", "-o", help="The output folder.", file_okay=False)],
+    architecture: options.Architecture = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Files in work at a time.")] = 1,
+    pattern: Annotated[str | None, typer.Option(help="Only files that match this glob.")] = None,
+    resume: Annotated[bool, typer.Option(help="Skip what an earlier run has finished.")] = True,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one file may take.")] = 600.0,
+    memory: Annotated[
+        int | None, typer.Option(min=1, help="MiB that a worker may hold. Default: by the file's size.")
+    ] = None,
+    imports: options.Imports = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Apply rules to every checkpoint of a folder. Exit code: 0 all, 1 some failed, 2 not started."""
+    try:
+        with _progress(hidden=as_json) as tell:
+            report = convert_files(
+                sources,
+                rules,
+                output,
+                model=architecture,
+                workers=workers,
+                pattern=pattern,
+                resume=resume,
+                timeout=timeout,
+                memory_limit=None if memory is None else memory << 20,
+                imports=imports or (),
+                on_event=tell,
+            )
+    except CheckpointError as error:
+        # One bad file never gets here: the run as a whole could not go on.
+        if ctx.find_root().params.get("debug"):
+            raise
+        complain(error)
+        raise typer.Exit(2) from None
+    if as_json:
+        show_json(report)
+    else:
+        out().print(_summary(report))
+    raise typer.Exit(report.exit_code)
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]}", style="red"),
+    )
+    with Progress(*columns, console=err(), disable=hidden, transient=True) as progress:
+        bar = progress.add_task("converting", total=None, failed="")
+        failed = 0
+
+        def tell(event: Event) -> None:
+            nonlocal failed
+            if event.kind == "started" and event.source is not None:
+                progress.update(bar, description=str(event.source.relative))
+                return
+            failed += type(event.outcome).__name__ == "Failed"
+            text = f"{failed} failed" if failed else ""
+            progress.update(bar, completed=event.done, total=event.total, failed=text)
+
+        yield tell
+
+
+def _summary(report: ConversionReport) -> Table:
+    table = Table(title=f"{report.out}", title_justify="left", show_footer=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for failure in report.failed:
+        table.add_row(failure.source, failure.cause, failure.reason, style="red")
+    notes = Counter(note for converted in report.converted for note in converted.notes)
+    for text, files in notes.items():
+        table.add_row(f"{files} files" if files > 1 else "1 file", "note", text, style="dim")
+    counts = f"{len(report.converted)} converted, {len(report.skipped)} skipped, {len(report.failed)} failed"
+    table.add_row("all", f"{report.seconds:.1f} s", counts, style="bold", end_section=True)
+    return table

@@ -1,0 +1,75 @@
+"""Commands that only look: `inspect`, `diff`, `diagram`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from surgeon.checkpoint.publish import atomic_output
+from surgeon.cli import options
+from surgeon.cli.console import note, out, show, show_json
+
+PICTURES = (".svg", ".png", ".pdf", ".dot", ".gv")
+
+
+def inspect(
+    model: options.Model,
+    architecture: options.Architecture = None,
+    imports: options.Imports = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the layers of a model, their weights, and what trains."""
+    loaded = options.open_model(model, architecture, imports)
+    from surgeon.cli.inventory import Inventory
+
+    inventory = Inventory.of(loaded)
+    if as_json:
+        show_json(inventory)
+    else:
+        out().print(inventory.table())
+
+
+def diff(
+    before: options.Model,
+    after: options.Model,
+    architecture: options.Architecture = None,
+    imports: options.Imports = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare two models: structure, trainability and weights."""
+    options.check_model(before, architecture)
+    options.check_model(after, architecture)
+    one = options.open_model(before, architecture, imports)
+    other = options.open_model(after, architecture, imports)
+    import surgeon
+
+    difference = surgeon.diff(one, other)
+    if as_json:
+        show_json(difference)
+    else:
+        show(difference)
+
+
+def diagram(
+    model: options.Model,
+    output: Annotated[
+        Path, typer.Option("--out", "-o", help=f"Where to draw: {', '.join(PICTURES)}.", dir_okay=False)
+    ],
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    architecture: options.Architecture = None,
+    imports: options.Imports = None,
+    force: options.Force = False,
+) -> None:
+    """Draw what is frozen, partly frozen, trainable or state."""
+    options.check_model(model, architecture)
+    options.check_output(output, PICTURES, force=force)
+    if theme not in ("light", "dark"):
+        raise typer.BadParameter(f"there is no theme {theme!r}: light or dark")
+    loaded = options.open_model(model, architecture, imports)
+    import surgeon
+
+    with atomic_output(output, force=force) as temp:
+        surgeon.diagram(loaded, temp, theme=theme)
+    note(f"wrote {output}")

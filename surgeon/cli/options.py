@@ -1,0 +1,84 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from surgeon import checkpoint
+from surgeon.checkpoint import Kind
+from surgeon.cli.quiet import noted_warnings, quiet_import
+
+if TYPE_CHECKING:
+    from surgeon.rules import Rule
+
+_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
+
+Model = Annotated[
+    Path, typer.Argument(help="A .keras, .weights.h5 (with --model) or legacy .h5 file.", **_FILE)
+]
+Rules = Annotated[Path, typer.Option("--rules", "-r", help="A rule file (YAML or JSON).", **_FILE)]
+Architecture = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", "-m", help="The model that .weights.h5 files belong to: .keras, or .json.", **_FILE
+    ),
+]
+Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.", dir_okay=False)]
+Diagram = Annotated[
+    Path | None,
+    typer.Option("--diagram", "-d", help="Draw before and after: .svg, .png, .pdf or .dot.", dir_okay=False),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="Import this module first, for the layers that it registers. Repeatable."),
+]
+
+
+def check_model(path: Path, architecture: Path | None) -> None:
+    """Find what can be found wrong with a model argument before TensorFlow is imported.
+
+    Raises:
+        typer.BadParameter: If the name is not a checkpoint's, or bare weights come without a model.
+    """
+    kind = Kind.of(path)
+    if kind is None:
+        kinds = ", ".join(known.value for known in Kind)
+        raise typer.BadParameter(f"{path} is not a checkpoint: its name ends in none of {kinds}")
+    if kind is Kind.WEIGHTS and architecture is None:
+        raise typer.BadParameter(f"{path} holds bare weights; say which model they are of: --model FILE")
+
+
+def check_output(path: Path, suffixes: tuple[str, ...], *, force: bool, sources: Iterable[Path] = ()) -> None:
+    """Find out before the work is done whether its result could be written.
+
+    Raises:
+        typer.BadParameter: If the suffix is not one of `suffixes`, the file exists and `force` is off, or
+            it is one of `sources`: what is read is never written to, not even with `force`.
+    """
+    for source in sources:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise typer.BadParameter(f"{path} is what is read here: write to another file")
+    if not path.name.lower().endswith(suffixes):
+        raise typer.BadParameter(f"cannot write {path}: its name must end in {' or '.join(suffixes)}")
+    if path.exists() and not force:
+        raise typer.BadParameter(f"{path} exists; --force replaces it")
+
+
+def read_rules(path: Path) -> tuple[Rule, ...]:
+    """Read a rule file, still without TensorFlow."""
+    from surgeon.rules import load_rules
+
+    return load_rules(path)
+
+
+def open_model(path: Path, architecture: Path | None, imports: list[str] | None) -> Any:
+    """Open a checkpoint behind the front door."""
+    check_model(path, architecture)
+    with noted_warnings():
+        return checkpoint.open_model(path, architecture, imports or (), importing=quiet_import())

@@ -1,0 +1,77 @@
+"""What surgery changed, card by card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from surgeon.diagrams.cards import Note
+from surgeon.diagrams.figures import human
+from surgeon.diagrams.view import Card, View
+from surgeon.graph import Weight
+
+Side = Literal["before", "after"]
+
+
+def compared(view: View, other: View) -> View:
+    """Return the view with each card told what the other model has in its place."""
+    classes = {card.path: card.classes[0] for card in other.walk() if card.kind != "shared"}
+    weights = {row.path: row.weight for card in other.walk() for row in card.rows}
+    keys = {(card.path, card.key) for card in other.walk()}
+    return _annotated(view, classes, weights, keys)
+
+
+def _annotated(
+    view: View, classes: Mapping[str, str], weights: Mapping[str, Weight], keys: set[tuple[str, str]]
+) -> View:
+    cards = {}
+    for key, card in view.cards.items():
+        is_there = (card.path, card.key) in keys
+        was = classes.get(card.path, card.classes[0])
+        cards[key] = replace(
+            card,
+            rows=tuple(replace(row, other=weights.get(row.path)) for row in card.rows),
+            fresh=() if is_there else card.members,
+            was=was if is_there and was != card.classes[0] else "",
+            inner=_annotated(card.inner, classes, weights, keys) if card.inner else None,
+        )
+    return replace(view, cards=cards)
+
+
+def notes_of(view: View, side: Side, prefix: str = "") -> dict[str, Note]:
+    """Return what to say on each card, by key led by those of the nested models around it."""
+    notes: dict[str, Note] = {}
+    for key, card in view.cards.items():
+        note = _note(card, side)
+        if note.text:
+            notes[prefix + key] = note
+        if card.inner:
+            notes |= notes_of(card.inner, side, f"{prefix}{key}/")
+    return notes
+
+
+def _note(card: Card, side: Side) -> Note:
+    sign, word = ("−", "removed") if side == "before" else ("+", "added")
+    if card.fresh and len(card.fresh) == len(card.members):
+        return Note(f"{sign} {word}", framed=True)
+    parts = []
+    if card.fresh:
+        parts.append(f"{sign} {len(card.fresh)} {word}")
+    if side == "after":
+        if card.was:
+            parts.append(f"was {card.was}")
+        parts += _moved(card)
+    return Note(", ".join(parts), framed=bool(card.fresh))
+
+
+def _moved(card: Card) -> list[str]:
+    """Count what stopped and what began to train."""
+    steps = [row.weight.trainable - row.other.trainable for row in card.rows if row.other is not None]
+    frozen, trainable = -sum(step for step in steps if step < 0), sum(step for step in steps if step > 0)
+    words = []
+    if frozen:
+        words.append(f"{human(frozen)} newly frozen")
+    if trainable:
+        words.append(f"{human(trainable)} newly trainable")
+    return words

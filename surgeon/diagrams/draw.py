@@ -1,0 +1,76 @@
+"""Graphs to drawings."""
+
+from __future__ import annotations
+
+from surgeon.diagrams.compare import compared, notes_of
+from surgeon.diagrams.detail import Detail, arrange
+from surgeon.diagrams.dot import Panel, write
+from surgeon.diagrams.drawing import Drawing
+from surgeon.diagrams.outline import outline
+from surgeon.diagrams.theme import theme_named
+from surgeon.diagrams.view import view_of
+from surgeon.graph import ModelGraph
+
+
+def draw(
+    graph: ModelGraph, *, theme: str = "light", detail: Detail = "auto", title: str | None = None
+) -> Drawing:
+    """Return the picture of what is frozen, partly frozen, trainable and state in a model.
+
+    Args:
+        graph: The model.
+        theme: `"light"` or `"dark"`.
+        detail: `"weights"`: a row for each weight. `"layers"`: a card for each layer with
+            weights. `"overview"`: blocks in one card each, repeats as `×N`. `"auto"`: the first
+            of these that fits on a page.
+        title: The heading. `None` for the model's name, `""` for no heading.
+
+    Raises:
+        RenderError: If there is no such theme or detail; names near misses.
+
+    Example:
+        >>> draw(ModelGraph("tiny", "Functional", {}, (), ())).dot.startswith("digraph")
+        True
+    """
+    colors = theme_named(theme)
+    (view,), rows = arrange([view_of(graph)], detail)
+    heading = graph.name if title is None else title
+    source = write([Panel(view, heading)], colors, rows)
+    name = heading or graph.name
+    return Drawing(
+        f"{name}: {view.figures.summary}", source.text, outline(view, name, {}, rows), colors, source.tips
+    )
+
+
+def draw_change(
+    before: ModelGraph,
+    after: ModelGraph,
+    *,
+    theme: str = "light",
+    detail: Detail = "auto",
+    titles: tuple[str, str] = ("before", "after"),
+) -> Drawing:
+    """Return the picture of two models side by side, with what differs marked.
+
+    Both are put into cards in the same way. Layers that only one of them has are framed; on
+    each card of the second stands how many elements are newly frozen and newly trainable.
+
+    Args:
+        before: The model as it was.
+        after: The model as it is.
+        theme: `"light"` or `"dark"`.
+        detail: As in `draw`.
+        titles: The two headings.
+
+    Raises:
+        RenderError: If there is no such theme or detail; names near misses.
+    """
+    colors = theme_named(theme)
+    old, new = view_of(before), view_of(after)
+    (old, new), rows = arrange([compared(old, new), compared(new, old)], detail)
+    removed, changed = notes_of(old, "before"), notes_of(new, "after")
+    panels = [Panel(old, titles[0], removed, boxed=True), Panel(new, titles[1], changed, boxed=True)]
+    source = write(panels, colors, rows)
+    text = "\n\n".join(outline(panel.view, panel.title, panel.notes, rows) for panel in panels)
+    title = f"{titles[0]}: {old.figures.summary}; {titles[1]}: {new.figures.summary}"
+    return Drawing(title, source.text, text, colors, source.tips)

@@ -1,0 +1,80 @@
+"""DOT to SVG or PDF, by whatever Graphviz there is.
+
+Each renderer is a child process, pygraphviz too: Graphviz keeps global state, so that two
+threads must not be in it at once; a crash or an endless layout would take Python with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from surgeon.errors import RenderError
+
+_TIME_LIMIT = 120.0  # seconds
+_IN_PYGRAPHVIZ = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+import pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
+"""
+_INSTALL = (
+    "install a Graphviz with `pip install pygraphviz` (2.0 or newer brings its own) or "
+    "`pip install graphviz-pure`; without one there is DOT: `drawing.dot`, `drawing.save('model.dot')`"
+)
+
+
+def lay_out(dot: str, kind: Literal["svg", "pdf"] = "svg") -> bytes:
+    """Return the picture of a DOT text.
+
+    Raises:
+        RenderError: If no Graphviz is installed, none of those that are can draw it, or the
+            layout takes longer than two minutes.
+    """
+    failures = []
+    for name, command in _renderers(kind):
+        try:
+            done = subprocess.run(  # noqa: S603 - the command is one of those below, the graph goes in as data
+                command,
+                input=dot.encode(),
+                capture_output=True,
+                timeout=_TIME_LIMIT,
+                check=False,
+                env=_environment(),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RenderError(
+                f"{name} needs more than {_TIME_LIMIT:.0f} s for this graph; draw less: detail='overview'"
+            ) from error
+        except OSError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        if done.returncode == 0 and done.stdout:
+            return done.stdout
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        failures.append(f"{name}: {words[-1] if words else f'exit status {done.returncode}'}")
+    reason = "; ".join(failures) or "no Graphviz found"
+    raise RenderError(f"cannot draw the graph ({reason}); {_INSTALL}")
+
+
+def _renderers(kind: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the commands that could draw, best first; each reads DOT and writes the picture."""
+    if sys.executable and importlib.util.find_spec("pygraphviz") is not None:
+        yield "pygraphviz", [sys.executable, "-c", _IN_PYGRAPHVIZ, json.dumps(sys.path), kind]
+    beside = Path(sys.executable or ".").parent
+    for name in ("graphviz-pure", "dot"):
+        if found := shutil.which(name) or shutil.which(name, path=str(beside)):
+            yield name, [found, f"-T{kind}"]
+
+
+def _environment() -> dict[str, str]:
+    # PDF writers put the time into the file unless they are told one.
+    return {**os.environ, "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0")}

@@ -1,0 +1,138 @@
+"""A model as a read-only `networkx` graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+
+from surgeon.errors import GraphError, near_misses
+from surgeon.graph.node import Node, Ref, TensorSpec, Weight, refs_in
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One tensor on its way from `source` to an argument of the node `target`.
+
+    Attributes:
+        source: The tensor.
+        target: Key of the node that reads it.
+        argument: Path of the argument inside `(args, kwargs)`, such as `(0, 0)` for the first
+            positional argument or `(1, "mask")` for a keyword argument.
+    """
+
+    source: Ref
+    target: str
+    argument: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class ModelGraph:
+    """The calls of one model, in an order in which they could run.
+
+    Attributes:
+        name: Name of the model.
+        class_name: Name of the model's class.
+        nodes: All nodes by key, producers before consumers.
+        inputs: The model's input structure, tensors as `Ref`.
+        outputs: The model's output structure, tensors as `Ref`.
+        model: The live model that this was read from, or `None`.
+        held: Layers that an attribute of the model holds and that are never called in its graph.
+    """
+
+    name: str
+    class_name: str
+    nodes: Mapping[str, Node]
+    inputs: Any
+    outputs: Any
+    model: Any = field(default=None, compare=False, repr=False)
+    held: tuple[Node, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that every tensor which is read exists."""
+        for target, ref in self._all_refs():
+            node = self.nodes.get(ref.node)
+            if node is None or ref.index >= len(node.outputs):
+                raise GraphError(
+                    f"{target} reads output {ref.index} of {ref.node!r}: there is no such tensor"
+                )
+
+    def _all_refs(self) -> Iterator[tuple[str, Ref]]:
+        for node in self.nodes.values():
+            for ref in node.inputs:
+                yield f"node {node.key!r}", ref
+        for _, ref in refs_in((self.inputs, self.outputs)):
+            yield f"model {self.name!r}", ref
+
+    def __getitem__(self, key: str) -> Node:
+        """Return the node with this key.
+
+        Raises:
+            GraphError: If there is none; names near misses.
+        """
+        try:
+            return self.nodes[key]
+        except KeyError:
+            raise GraphError(f"no node {key!r} in {self.name!r}{near_misses(key, self.nodes)}") from None
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def spec(self, ref: Ref) -> TensorSpec:
+        """Return shape and dtype of a tensor."""
+        return self.nodes[ref.node].outputs[ref.index]
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every tensor that goes from one call into an argument of another."""
+        return tuple(
+            Edge(ref, node.key, path)
+            for node in self
+            for path, ref in refs_in((node.args, dict(node.kwargs)))
+        )
+
+    @cached_property
+    def nx(self) -> nx.MultiDiGraph[str]:
+        """The same as a frozen `networkx.MultiDiGraph`.
+
+        Each networkx node is a key, with the attribute `node`; each edge's key is the path of
+        the argument, with the attributes `index` (which output) and `spec`.
+        """
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
+        for node in self:
+            graph.add_node(node.key, node=node)
+        for edge in self.edges:
+            graph.add_edge(
+                edge.source.node,
+                edge.target,
+                key=edge.argument,
+                index=edge.source.index,
+                spec=self.spec(edge.source),
+            )
+        nx.freeze(graph)
+        return graph
+
+    @cached_property
+    def weights(self) -> tuple[Weight, ...]:
+        """Every weight of the model once, its path counted from this model."""
+        return tuple(prefixed(unique_nodes(self)))
+
+
+def unique_nodes(graph: ModelGraph) -> Iterator[Node]:
+    """Yield one node for each operation: its first call."""
+    return (node for node in graph if node.call_index == 0)
+
+
+def prefixed(nodes: Iterable[Node]) -> Iterator[Weight]:
+    """Yield the weights of nodes, each path led by its node's name."""
+    for node in nodes:
+        for weight in node.weights:
+            yield Weight(
+                f"{node.name}/{weight.path}", weight.shape, weight.dtype, weight.role, weight.trainable
+            )

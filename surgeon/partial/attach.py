@@ -1,0 +1,181 @@
+"""Making weights partial: in a built layer or model, at any depth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import wraps
+from typing import Any
+
+import keras
+
+from surgeon import _keras, paths
+from surgeon.errors import SelectionError, WeightNameError, near_misses
+from surgeon.partial.layer import KEEPERS, PENDING, STILL, refresh_reads, set_class, spec_of
+from surgeon.partial.part import Part
+from surgeon.partial.spec import Spec
+from surgeon.partial.state import PartialState
+
+read_spec = spec_of
+
+
+def attach(root: Any, spec: Spec) -> None:
+    """Freeze what `spec` says, in place.
+
+    Args:
+        root: A built layer or model whose weights are not partial yet.
+        spec: Paths count from `root`.
+
+    Raises:
+        WeightNameError: If there is no such layer or weight.
+        SelectionError: If a part does not have the weight's shape.
+    """
+    layers = {"": root, **dict(paths.walk(root))}
+    found = {path: _find(layers, path, part) for path, part in spec.weights.items()}
+    unknown = spec.still - layers.keys()
+    if unknown:
+        raise WeightNameError(f"no layer {min(unknown)!r}{near_misses(min(unknown), layers)}")
+    holders = _holders(layers)
+    touched: dict[str, Any] = {path: layers[path] for path in spec.still}
+    for path, (stock, part) in found.items():
+        if part.is_all:
+            continue
+        layer_path, _, name = path.rpartition("/")
+        variable = _state(layers[layer_path]).hold(layers[layer_path], name, stock, part)
+        for holder_path in holders[id(stock)]:
+            _keras.replace_variable(layers[holder_path], stock, variable)
+            touched[holder_path] = layers[holder_path]
+    for path in spec.still:
+        vars(layers[path])[STILL] = True
+    _set_classes(layers, touched)
+
+
+def _find(layers: Mapping[str, Any], path: str, part: Part | str) -> tuple[Any, Part]:
+    layer_path, _, name = path.rpartition("/")
+    if layer_path not in layers:
+        raise WeightNameError(f"no layer {layer_path!r}{near_misses(layer_path, layers)}")
+    own = paths.own_weights(layers[layer_path])
+    if name not in own:
+        known = ", ".join(own) or "none"
+        raise WeightNameError(f"layer {layer_path!r} has no weight {name!r}; it has: {known}")
+    shape = tuple(own[name].shape)
+    if isinstance(part, str):
+        if part not in ("all", "none"):
+            raise SelectionError(f"{path!r}: a part is 'all', 'none' or a Part, not {part!r}")
+        part = Part.all(shape) if part == "all" else Part.none(shape)
+    if shape != part.shape:
+        raise SelectionError(f"{path!r} has shape {shape}, the selection is for {part.shape}")
+    return own[name], part
+
+
+def _holders(layers: Mapping[str, Any]) -> Mapping[int, list[str]]:
+    """Map each variable to the layers that own it or refer to it: a tied weight has several."""
+    holders: defaultdict[int, list[str]] = defaultdict(list)
+    for path, layer in layers.items():
+        parameters, state = _keras.own_variables(layer)
+        attributes = [value for _, value in _keras.attributes(layer)]
+        for variable in {id(v): v for v in [*parameters, *state, *attributes]}.values():
+            if isinstance(variable, keras.Variable):
+                holders[id(variable)].append(path)
+    return holders
+
+
+def _state(layer: Any) -> PartialState:
+    state = getattr(layer, paths.STATE, None)
+    if state is None:
+        state = PartialState(name=paths.STATE, dtype="float32", trainable=_keras.trainable_flag(layer))
+        _keras.add_child_layer(layer, paths.STATE, state)
+    return state
+
+
+def _set_classes(layers: Mapping[str, Any], touched: Mapping[str, Any]) -> None:
+    """Give every touched layer, and each one between it and its host, its new class."""
+    changed: dict[str, Any] = {}
+    for path in touched:
+        host = host_path(layers, path)
+        set_class(layers[host], host=True)
+        for between in _prefixes(path):
+            inside = between in layers and len(between) > len(host) and between.startswith(host)
+            if inside and (between == path or not isinstance(layers[between], keras.Model)):
+                set_class(layers[between], host=False)
+                changed[between] = layers[between]
+        changed[host] = layers[host]
+    for layer in changed.values():
+        refresh_reads(layer)
+        _keras.refresh_parameters(layer)
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["", *("/".join(parts[:count]) for count in range(1, len(parts) + 1) if path)]
+
+
+def host_path(layers: Mapping[str, Any], path: str) -> str:
+    """Return the path of the outermost layer whose config rebuilds what lies at `path`."""
+    return next(p for p in _prefixes(path) if p in layers and not _keras.is_plain_graph(layers[p]))
+
+
+@keras.saving.register_keras_serializable(package="surgeon", name="Partial")
+class Reviver:
+    """Rebuilds a partly trainable layer or model from its config; never has objects itself."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return nothing; Keras wants the method to be there."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Any:
+        """Return the stock layer, partly trainable at once or as soon as it is built."""
+        layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects=custom_objects)
+        return promise(layer, Spec.from_config(config["partial"]))
+
+    @staticmethod
+    def promise(layer: Any, spec: Spec) -> Any:
+        """Make a stock layer partly trainable as soon as it is built."""
+        return promise(layer, spec)
+
+
+def promise(layer: Any, spec: Spec) -> Any:
+    """Make a layer partly trainable: now, or as soon as everything that the spec names is built.
+
+    That is at once for a built layer, else after `build`; and after the first call for layers that
+    build what is inside of them only then.
+    """
+    set_class(layer, host=True)
+    vars(layer)[PENDING] = spec
+    if layer.built and keep_promise(layer):
+        return layer
+    build = layer.build
+
+    @wraps(build)
+    def build_and_attach(*args: Any, **kwargs: Any) -> None:
+        build(*args, **kwargs)
+        keep_promise(layer)
+
+    vars(layer)["build"] = build_and_attach
+    return layer
+
+
+def keep_promise(layer: Any, *, at_last: bool = False) -> bool:
+    """Attach the spec that waits in a layer if all layers that it names are built; whether it was.
+
+    Args:
+        layer: A layer with a waiting spec, or without one.
+        at_last: Attach it in any case: nothing more will be built.
+
+    Raises:
+        WeightNameError: If the spec names what is not there.
+    """
+    spec: Spec | None = vars(layer).get(PENDING)
+    if spec is None:
+        return True
+    layers = {"": layer, **dict(paths.walk(layer))}
+    named = {path.rpartition("/")[0] for path in spec.weights} | spec.still
+    if not at_last and any(path not in layers or not layers[path].built for path in named):
+        return False
+    vars(layer).pop(PENDING)
+    attach(layer, spec)
+    return True
+
+
+KEEPERS.append(keep_promise)

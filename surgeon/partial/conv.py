@@ -1,0 +1,78 @@
+"""A Conv2D layer of which any part trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from surgeon.partial import fast
+from surgeon.partial.attach import promise
+from surgeon.partial.dense import fast_weight
+from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
+from surgeon.partial.part import Part
+from surgeon.partial.spec import Spec
+
+
+class FastConv2D:
+    """Mixin: the gradient of a convolution's kernel for its trainable channels or rows alone."""
+
+    fast_weights = ("kernel",)
+
+    def convolution_op(self: Any, inputs: Any, kernel: Any) -> Any:
+        """Return what `keras.layers.Conv2D.convolution_op` returns, bit for bit."""
+        variable = fast_weight(self, "kernel")
+
+        def convolve(x: Any, weights: Any) -> Any:
+            return keras.layers.Conv2D.convolution_op(self, x, weights)
+
+        sides: dict[int | None, fast.Side] = {2: "in", 3: "out"}
+        # In a grouped convolution a slice of the kernel is not a convolution of its own.
+        if variable is None or kernel is not variable or variable.axis not in sides or self.groups != 1:
+            return convolve(inputs, kernel)
+        channel_axis = -1 if self.data_format == "channels_last" else 1
+        return fast.apply(convolve, inputs, variable, sides[variable.axis], channel_axis)
+
+
+FAST_PATHS.append((keras.layers.Conv2D, FastConv2D))
+
+
+@named_partial(keras.layers.Conv2D)
+class PartialConv2D(PartialHost, FastConv2D, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` of which any part trains and the rest cannot change.
+
+    `surgeon.rewrite` makes these from trained layers; they can also be written by hand.
+
+    Args:
+        filters: As in `keras.layers.Conv2D`, like every other argument.
+        kernel_size: As in `keras.layers.Conv2D`.
+        partial: What trains, by weight. `"none"` freezes a weight, `"all"` leaves it as it is,
+            and a `Part` says which channels (axis 3 of the kernel `(h, w, in, out)`), rows
+            (axis 2) or elements train.
+
+    Input and output shapes are those of Conv2D: `(batch, height, width, channels)`.
+
+    Raises:
+        WeightNameError: On build, if there is no such weight.
+        SelectionError: On build, if a part does not have the weight's shape.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = PartialConv2D(8, 3, partial={"kernel": "none"})
+        >>> layer(np.ones((1, 5, 5, 1))).shape[-1]
+        8
+        >>> [v.name for v in layer.trainable_variables]
+        ['bias']
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        *args: Any,
+        partial: Mapping[str, Part | str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(filters, kernel_size, *args, **kwargs)
+        promise(self, Spec(partial or {}))

@@ -1,0 +1,77 @@
+"""A Dense layer of which any part trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from surgeon import _keras, paths
+from surgeon.partial import fast
+from surgeon.partial.attach import promise
+from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
+from surgeon.partial.part import Part
+from surgeon.partial.spec import Spec
+from surgeon.partial.variable import PartialVariable
+
+
+class FastDense:
+    """Mixin: the gradient of a Dense kernel for its trainable channels or rows alone."""
+
+    fast_weights = ("kernel",)
+
+    def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
+        """Return what `keras.layers.Dense.call` returns, bit for bit."""
+        kernel = fast_weight(self, "kernel")
+        if kernel is None or self.lora_enabled or _keras.is_sparse(inputs):
+            return keras.layers.Dense.call(self, inputs, training=training)
+        side: fast.Side = "out" if kernel.axis == 1 else "in"
+        x = fast.apply(ops.matmul, inputs, kernel, side, -1)
+        if self.bias is not None:
+            x = ops.add(x, self.bias)
+        return x if self.activation is None else self.activation(x)
+
+
+def fast_weight(layer: Any, name: str) -> PartialVariable | None:
+    """Return a layer's own weight of this name if it trains along an axis."""
+    state = getattr(layer, paths.STATE, None)
+    variable = None if state is None else state.held.get(name)
+    return variable if variable is not None and variable.axis is not None else None
+
+
+FAST_PATHS.append((keras.layers.Dense, FastDense))
+
+
+@named_partial(keras.layers.Dense)
+class PartialDense(PartialHost, FastDense, keras.layers.Dense):
+    """`keras.layers.Dense` of which any part trains and the rest cannot change.
+
+    `surgeon.rewrite` makes these from trained layers; they can also be written by hand.
+
+    Args:
+        units: As in `keras.layers.Dense`, like every other argument.
+        partial: What trains, by weight. `"none"` freezes a weight, `"all"` leaves it as it is,
+            and a `Part` says which channels, rows or elements train.
+
+    Input and output shapes are those of Dense: `(..., inputs)` to `(..., units)`.
+
+    Raises:
+        WeightNameError: On build, if there is no such weight.
+        SelectionError: On build, if a part does not have the weight's shape.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = PartialDense(3, partial={"kernel": Part.slices((2, 3), -1, [0])})
+        >>> layer(np.ones((1, 2))).shape[-1]
+        3
+        >>> [tuple(v.shape) for v in layer.trainable_variables]
+        [(3,), (2, 1)]
+    """
+
+    def __init__(
+        self, units: int, *args: Any, partial: Mapping[str, Part | str] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(units, *args, **kwargs)
+        promise(self, Spec(partial or {}))

@@ -1,0 +1,102 @@
+"""Where the tensors of a partly trainable layer live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from surgeon import _keras
+from surgeon.partial import assemble
+from surgeon.partial.part import Part
+from surgeon.partial.variable import PartialVariable, carry_penalties
+
+
+@keras.saving.register_keras_serializable(package="surgeon")
+class PartialState(keras.layers.Layer):
+    """Child of a partly trainable layer; holds bases, compact parts and indices.
+
+    On disk the layer itself looks like a stock layer: the same arrays in the same order. The
+    indices lie in this child's group, which a stock model does not look at. A file without the
+    group, which is what a stock model writes, leaves the indices as they are.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._held: dict[str, PartialVariable] = {}
+        self.built = True
+
+    def hold(self, owner: Any, name: str, stock: Any, part: Part) -> PartialVariable:
+        """Split a weight and return the variable that takes its place.
+
+        Args:
+            owner: The layer that this state belongs to.
+            name: The weight's name in its layer.
+            stock: The layer's own variable; only its value is used.
+            part: Which elements train; not all of them.
+        """
+        source, dtype = _keras.initial_value(stock), _keras.stored_dtype(stock)
+        shared = {"like": stock, "dtype": dtype}
+        base = _keras.make_variable(
+            source, shape=part.shape, name=f"{name}_frozen", trainable=False, **shared
+        )
+        _keras.track_variable(self, base)
+        compact = index = None
+        if not part.is_none:
+            positions = part.index.astype("int32")
+            index = _keras.make_variable(
+                lambda shape, dtype=None: _keras.convert_to_tensor(positions, dtype=dtype),
+                like=stock, shape=positions.shape, dtype="int32", name=f"{name}_index", trainable=False,
+            )  # fmt: skip
+            compact = _keras.make_variable(
+                lambda shape, dtype=None: assemble.gather(_keras.read(base), _keras.read(index), part.axis),
+                shape=part.compact_shape, name=stock.name, trainable=True, **shared,
+            )  # fmt: skip
+            _keras.track_variable(self, index)
+            _keras.track_variable(self, compact)
+            # Legacy `.h5` files name their datasets by path, and the whole weight has that of the stock one.
+            _keras.set_path(compact, f"{stock.path}_trainable")
+        variable = PartialVariable(stock, part, owner, base, compact, index)
+        carry_penalties(variable)
+        self.held[name] = variable
+        return variable
+
+    @property
+    def held(self) -> dict[str, PartialVariable]:
+        """The partial weights of the layer, by name."""
+        return self._held
+
+    @property
+    def weights(self) -> list[Any]:
+        """Only the compact parts: the whole weights are listed by the layer, as in a stock one."""
+        return [variable.compact for variable in self.held.values() if variable.compact is not None]
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the indices; all values are in the arrays of the layer."""
+        for name, variable in self.held.items():
+            if variable.index is not None:
+                store[name] = np.asarray(keras.ops.convert_to_numpy(variable.index.value))
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load the indices, and take the trainable elements anew from the whole weights.
+
+        Raises:
+            ValueError: If the file selects another number of elements than this layer does.
+        """
+        for name in set(store.keys()) & set(self.held):
+            self._move(self.held[name], np.asarray(store[name]))
+
+    def _move(self, variable: PartialVariable, index: np.ndarray) -> None:
+        if variable.index is None or tuple(variable.index.shape) != index.shape:
+            count = 0 if variable.index is None else variable.index.shape[0]
+            raise ValueError(f"{variable.path} trains {count} positions here, and {len(index)} in the file")
+        whole = variable.assembled()
+        variable.index.assign(index)
+        variable.assign(whole)
+
+    def get_config(self) -> Mapping[str, Any]:
+        """Return the stock config; what is held is said by the layer around it."""
+        config: Mapping[str, Any] = super().get_config()
+        return config

@@ -1,0 +1,113 @@
+"""What rules ask of one weight, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from surgeon import _keras, paths
+from surgeon.errors import RuleError
+from surgeon.graph import ModelGraph, Node, Weight
+from surgeon.partial import Part, PartialVariable
+from surgeon.roundtrip import sites
+from surgeon.select import Axes, Selection, axes_of
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One rule's word on one weight.
+
+    Attributes:
+        verb: `"freeze"` or `"train"`.
+        selection: The part that is meant; `None` for all of it.
+        rule: The rule, as it was typed.
+    """
+
+    verb: Literal["freeze", "train"]
+    selection: Selection | None
+    rule: str
+
+    def part_after(self, current: Part, site: WeightSite, values: Callable[[], Any]) -> Part:
+        """Return what trains of the weight once this was obeyed.
+
+        Raises:
+            RuleError: If the selection does not fit the weight; names rule and weight.
+        """
+        if self.selection is None:
+            return Part.none(current.shape) if self.verb == "freeze" else Part.all(current.shape)
+        try:
+            chosen = self.selection.resolve(site.path, current.shape, site.axes, values)
+        except RuleError as error:
+            raise type(error)(f"{self.rule}: {error}") from error
+        return current - chosen if self.verb == "freeze" else chosen
+
+
+@dataclass(frozen=True)
+class WeightSite:
+    """One weight of a live model.
+
+    Attributes:
+        layer: Path of the layer that owns it.
+        name: Its name in that layer.
+        weight: Its description.
+        axes: Where its channels and rows lie.
+        variable: The live variable.
+        is_new: Whether a rule put its layer here.
+    """
+
+    layer: str
+    name: str
+    weight: Weight
+    axes: Axes
+    variable: Any
+    is_new: bool = False
+
+    @property
+    def path(self) -> str:
+        """Path of the weight from the outermost model."""
+        return paths.join(self.layer, self.name)
+
+    @property
+    def current(self) -> Part:
+        """What trains of it now."""
+        shape = self.weight.shape
+        if isinstance(self.variable, PartialVariable):
+            return self.variable.part if self.weight.trainable else Part.none(shape)
+        return Part.all(shape) if self.weight.trainable else Part.none(shape)
+
+    def part_after(self, asks: Sequence[Ask]) -> Part:
+        """Return what trains of it once every ask was obeyed, in order."""
+        part = self.current
+        for ask in asks:
+            part = ask.part_after(part, self, lambda: np.asarray(keras.ops.convert_to_numpy(self.variable)))
+        return part
+
+
+def weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:
+    """Return every weight of a graph by path; one that is tied into several layers once."""
+    found: dict[str, WeightSite] = {}
+    seen: set[int] = set()
+    for site in sites(graph):
+        if not isinstance(site.op, keras.layers.Layer) or site.inner is not None:
+            continue
+        rows = {weight.path: weight for weight in site.weights}
+        for name, variable in paths.own_weights(site.op).items():
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                found_site = _weight_site(site, name, variable, rows)
+                found[found_site.path] = found_site
+    return found
+
+
+def _weight_site(site: Node, name: str, variable: Any, rows: dict[str, Weight]) -> WeightSite:
+    weight = rows.get(name) or Weight(name, tuple(variable.shape), _keras.stored_dtype(variable))
+    classes = [cls.__name__ for cls in type(site.op).__mro__]
+    # Reading a config can be slow or fail, and only an equation is ever looked at.
+    config = site.config if "EinsumDense" in classes else {}
+    return WeightSite(
+        site.path, name, weight, axes_of(classes, name, weight.shape, config), variable, site.is_new
+    )

@@ -1,0 +1,94 @@
+"""Trainable flags: whose state holds still, and what must be released so that it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from surgeon import _keras, paths
+from surgeon.graph import ModelGraph
+from surgeon.partial import PartialVariable
+from surgeon.partial.layer import STILL
+from surgeon.planning.asks import WeightSite
+from surgeon.planning.plan import Plan
+from surgeon.roundtrip import sites
+
+
+def still_layers(plan: Plan, graph: ModelGraph) -> frozenset[str]:
+    """Return the layers whose state holds still once the plan is carried out.
+
+    A layer that was frozen by Keras's own flag held its state, too; training some of its
+    weights does not change that.
+    """
+    still = {path for path, holds in plan.still.items() if holds}
+    released = {path for path, holds in plan.still.items() if not holds}
+    for site in sites(graph):
+        if site.path in plan.still or not hasattr(site.op, "trainable"):
+            continue
+        speaks = any(path.rpartition("/")[0] == site.path for path in plan.asks)
+        held = bool(vars(site.op).get(STILL)) or (speaks and not _keras.trainable_flag(site.op))
+        if held and site.path not in released:
+            still.add(site.path)
+    return frozenset(still)
+
+
+def loosened(wanted: Iterable[str], graph: ModelGraph, weights: Mapping[str, WeightSite]) -> set[str]:
+    """Return the weights that a flag holds frozen which must go so that the wanted ones train.
+
+    They would train too, or come loose on the next save and load: flags of variables are not saved.
+
+    Args:
+        wanted: Paths of the weights that shall train.
+        graph: Graph of the source model.
+        weights: Its weights by path.
+    """
+    layers = {"": graph.model, **dict(paths.walk(graph.model))}
+    flagged = {
+        owner
+        for path in wanted
+        for owner in _owners(path)
+        if owner in layers and not _keras.trainable_flag(layers[owner])
+    }
+    return {
+        path
+        for path, site in weights.items()
+        if site.weight.role == "parameter"
+        and not site.weight.trainable
+        and any(owner in flagged for owner in _owners(path))
+    }
+
+
+def release(model: Any, weights: Iterable[str]) -> None:
+    """Set every flag that would keep these weights from training, and no other.
+
+    Args:
+        model: The rewritten model.
+        weights: Paths of the weights that shall train, in part or as a whole.
+    """
+    wanted = set(weights)
+    if not wanted:
+        return
+    layers = {"": model, **dict(paths.walk(model))}
+    variables = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
+    for path in wanted:
+        for layer_path in _owners(path):
+            if layer_path in layers:
+                _keras.set_trainable_flag(layers[layer_path], True)
+                state = getattr(layers[layer_path], paths.STATE, None)
+                if state is not None:
+                    _keras.set_trainable_flag(state, True)
+        stored(variables[path]).trainable = True
+
+
+def stored(variable: Any) -> Any:
+    """Return the variable that an optimizer would see for a weight."""
+    return (
+        variable.compact
+        if isinstance(variable, PartialVariable) and variable.compact is not None
+        else variable
+    )
+
+
+def _owners(weight: str) -> list[str]:
+    parts = weight.split("/")[:-1]
+    return ["", *("/".join(parts[:count]) for count in range(1, len(parts) + 1))]

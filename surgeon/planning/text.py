@@ -1,0 +1,56 @@
+"""A plan as text: look before you cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from surgeon.planning.plan import Outcome, Plan
+
+SHOWN = 6
+"""How many layers or weights a rule shows before it only counts the rest."""
+
+
+def plan_text(plan: Plan) -> str:
+    """Return what each rule matches and changes, and what that comes to."""
+    lines = []
+    for number, outcome in enumerate(plan.outcomes, start=1):
+        lines += [f"{number}. {outcome.rule}", *(f"   {line}" for line in _outcome_lines(outcome))]
+    if not lines:
+        lines.append("no rules: the model is copied as it is")
+    return "\n".join([*lines, *_totals(plan)])
+
+
+def _outcome_lines(outcome: Outcome) -> list[str]:
+    lines = [f"matches {_count(len(outcome.matched), 'layer')}: {_some(outcome.matched)}"]
+    lines += [f"replaces {change}" for change in outcome.changes[:SHOWN]]
+    same = {path for path, _ in outcome.skipped}
+    changed = [w for w in outcome.weights if w.path not in same]
+    lines += [f"{w.path}: {w.before:,} → {w.after:,} of {w.size:,} train" for w in changed[:SHOWN]]
+    if len(changed) > SHOWN:
+        rest = changed[SHOWN:]
+        before, after = sum(w.before for w in rest), sum(w.after for w in rest)
+        lines.append(f"and {_count(len(rest), 'more weight')}: {before:,} → {after:,} train")
+    if outcome.held:
+        still = "moves again" if outcome.rule.startswith("train") else "holds still"
+        lines.append(f"state {still}: {_some(outcome.held)}")
+    reasons = Counter(reason for _, reason in outcome.skipped)
+    lines += [f"skips {count}: {reason}" for reason, count in reasons.items()]
+    return lines
+
+
+def _totals(plan: Plan) -> list[str]:
+    before, after, size = plan.trainable_before, plan.trainable_after, plan.size
+    share = f"{after / size:.2%}" if size else "0%"
+    return ["", f"trainable: {before:,} → {after:,} of {size:,} parameters ({share})"]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown}, … {len(names) - SHOWN:,} more"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

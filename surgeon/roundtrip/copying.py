@@ -1,0 +1,115 @@
+"""An independent copy of one operation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+import numpy as np
+
+from surgeon import _keras, paths
+from surgeon.errors import CopyError
+from surgeon.roundtrip.reading import stock_config
+
+Op = Any
+
+
+def copy_op(op: Op) -> Op:
+    """Return a stock copy of an operation, without its state and without its calls.
+
+    The copy is built where that is possible without a call; if `built` is false although the
+    original is built, calling it will build it.
+
+    Raises:
+        CopyError: If a layer with weights cannot be made from its own config.
+    """
+    if not isinstance(op, keras.layers.Layer):
+        return _without_calls(copy.copy(op))
+    copied = _from_config(op)
+    if op.built and not copied.built and _builds_itself(op):
+        build_config = op.get_build_config()
+        if build_config:
+            copied.build_from_config(build_config)
+            if not same_weights(op, copied):
+                # Some layers only build what is inside of them when they are called.
+                copied = _from_config(op)
+    if op.built and not copied.variables and not op.variables and not _keras.child_layers(op):
+        copied.built = True
+    return copied
+
+
+def _from_config(layer: Op) -> Op:
+    stock = stock_class(layer)
+    try:
+        copied = stock.from_config(stock_config(layer))
+    except Exception as error:
+        if not layer.variables and not _keras.child_layers(layer):
+            return _same_behaviour(layer)
+        raise CopyError(
+            f"{stock.__name__} {layer.name!r} cannot be copied, its from_config failed: {error}. "
+            "share=True keeps the objects of layers that no rule touches"
+        ) from error
+    # Not every config knows the name.
+    copied.name = layer.name
+    return copied
+
+
+def copy_variable(variable: Any) -> Any:
+    """Return an independent variable with the same value, name and flags."""
+    copied = keras.Variable(
+        np.array(keras.ops.convert_to_numpy(variable.value)),
+        dtype=_keras.stored_dtype(variable),
+        trainable=variable.trainable,
+        autocast=_keras.autocasts(variable),
+        aggregation=variable.aggregation,
+        name=variable.name,
+    )
+    _keras.set_path(copied, variable.path)
+    return copied
+
+
+def copy_seed_generator(generator: Any) -> Any:
+    """Return an independent seed generator that goes on from the same state."""
+    copied = keras.random.SeedGenerator.from_config(generator.get_config())
+    copied.state.assign(np.array(keras.ops.convert_to_numpy(generator.state.value)))
+    return copied
+
+
+def stock_class(layer: Op) -> Any:
+    """Return the class that a layer's object had before it was made partly trainable."""
+    return getattr(type(layer), "stock", type(layer))
+
+
+def _same_behaviour(layer: Op) -> Op:
+    """Copy a layer that is nothing but code, such as a Lambda around a Python function."""
+    copied = stock_class(layer).__new__(stock_class(layer))
+    # These are closures over the object that they belong to.
+    own = {name: value for name, value in vars(layer).items() if name not in ("build", "quantize")}
+    copied.__dict__.update(own)
+    return _without_calls(copied)
+
+
+def _without_calls(op: Op) -> Op:
+    _keras.inbound_nodes(op)  # fails here, and not later, if `op` is no operation
+    op.__dict__.update(_inbound_nodes=[], _outbound_nodes=[])
+    return op
+
+
+def _builds_itself(layer: Op) -> bool:
+    return type(layer).build is not keras.layers.Layer.build
+
+
+def same_weights(first: Op, second: Op) -> bool:
+    """Whether two layers have the same weights at the same paths, of the same shapes."""
+    return _signature(first) == _signature(second)
+
+
+def _signature(layer: Op) -> list[tuple[str, tuple[int, ...]]]:
+    layers = [("", layer), *paths.walk(layer)]
+    # Not `paths.weights`, which names a tied weight only once: a copy is not tied yet.
+    return [
+        (paths.join(path, name), tuple(variable.shape))
+        for path, each in layers
+        for name, variable in paths.own_weights(each).items()
+    ]

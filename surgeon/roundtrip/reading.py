@@ -1,0 +1,262 @@
+"""Keras model to graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import keras
+
+from surgeon import _keras, paths
+from surgeon.errors import ModelError, NoGraphError
+from surgeon.graph import ModelGraph, Node, Ref, TensorSpec, Weight
+from surgeon.partial import PartialVariable
+
+
+def to_graph(model: Any) -> ModelGraph:
+    """Return the graph of a functional or Sequential model; the model is only read.
+
+    Args:
+        model: A built `keras.Model` with a graph. A nested model without one is an opaque node.
+
+    Raises:
+        NoGraphError: If the model is subclassed, or a Sequential that was not built yet.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")])
+        >>> [node.name for node in to_graph(model)][-1]
+        'd'
+    """
+    if not isinstance(model, keras.Model):
+        raise NoGraphError(_why_no_graph(model))
+    return _Reader(model).read(model, "")
+
+
+def sites(graph: ModelGraph) -> list[Node]:
+    """Return one node for every layer of a graph at every depth, outermost first.
+
+    Layers inside of other layers (the Dense in a transformer layer) have no call of their own in
+    the graph; they appear with their path and weights, without inputs and outputs.
+    """
+    found: dict[int, Node] = {}
+    _collect(graph, found)
+    for node in graph.held:
+        found.setdefault(id(node.op), node)
+    return list(found.values())
+
+
+def _collect(graph: ModelGraph, found: dict[int, Node]) -> None:
+    for node in graph:
+        if id(node.op) in found:
+            continue
+        found[id(node.op)] = node
+        if node.inner is not None:
+            _collect(node.inner, found)
+        elif isinstance(node.op, keras.layers.Layer):
+            of_node = {weight.path: weight for weight in node.weights}
+            for path, layer in paths.walk(node.op):
+                if id(layer) not in found:
+                    found[id(layer)] = _inner_site(node.path, path, layer, of_node)
+
+
+def _inner_site(outer: str, path: str, layer: Any, of_node: Mapping[str, Weight]) -> Node:
+    lead = path + "/"
+    inside = [weight for weight in of_node.values() if weight.path.startswith(lead)]
+    weights = tuple(replace(weight, path=weight.path[len(lead) :]) for weight in inside)
+    full = paths.join(outer, path)
+    return Node(
+        full,
+        path.rpartition("/")[2],
+        full,
+        type(layer).__name__,
+        weights=weights,
+        config=Config(layer),
+        op=layer,
+    )
+
+
+class _Reader:
+    """Reads a model and the models nested in it; a shared one once."""
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.trained = {id(variable) for variable in root.trainable_variables}
+        self.path_of = {id(layer): path for path, layer in paths.walk(root)}
+        self.read_already: dict[int, ModelGraph] = {}
+
+    def read(self, model: Any, path: str) -> ModelGraph:
+        if id(model) not in self.read_already:
+            self.read_already[id(model)] = self._read(model, path)
+        return self.read_already[id(model)]
+
+    def _read(self, model: Any, path: str) -> ModelGraph:
+        functional = _keras.functional_of(model)
+        if functional is None:
+            raise NoGraphError(_why_no_graph(model))
+        refs, keys = _number(functional)
+        ref_of = _substitute(refs)
+        nodes = {}
+        for keras_node in _keras.nodes_in_order(functional):
+            node = self._node(keras_node, keys[id(keras_node)], ref_of, path)
+            nodes[node.key] = node
+        graph = ModelGraph(
+            name=model.name,
+            class_name=type(model).__name__,
+            nodes=nodes,
+            inputs=keras.tree.map_structure(ref_of, _keras.input_structure(functional)),
+            outputs=keras.tree.map_structure(ref_of, _keras.output_structure(functional)),
+            model=model,
+        )
+        return replace(graph, held=self._held(graph)) if model is self.root else graph
+
+    def _held(self, graph: ModelGraph) -> tuple[Node, ...]:
+        """Return what attributes of models hold and no graph calls."""
+        known = {id(site.op) for site in sites(graph)}
+        found = []
+        for path, layer in paths.walk(self.root):
+            if id(layer) not in known and not isinstance(layer, keras.Model):
+                own = layer_weights(layer, self.trained)
+                name, kind = path.rpartition("/")[2], type(layer).__name__
+                found.append(Node(path, name, path, kind, weights=own, config=Config(layer), op=layer))
+        return tuple(found)
+
+    def _node(self, keras_node: Any, key: str, ref_of: Callable[[Any], Any], path: str) -> Node:
+        op = keras_node.operation
+        args, kwargs = ((), {}) if keras_node.is_input else keras_node.arguments.convert(ref_of)
+        # A layer that is used at several levels has one path, the shortest.
+        full = self.path_of.get(id(op), paths.join(path, op.name))
+        has_graph = isinstance(op, keras.Model) and _keras.functional_of(op) is not None
+        return Node(
+            key=key,
+            name=op.name,
+            path=full,
+            class_name=type(op).__name__,
+            call_index=int(key.rpartition(":")[2]) if ":" in key[len(op.name) :] else 0,
+            args=tuple(args),
+            kwargs=kwargs,
+            outputs=tuple(spec_of(tensor) for tensor in keras_node.outputs),
+            weights=layer_weights(op, self.trained) if isinstance(op, keras.layers.Layer) else (),
+            config=Config(op),
+            is_input=keras_node.is_input,
+            inner=self.read(op, full) if has_graph else None,
+            implicit_masks=_implicit_masks(keras_node),
+            op=op,
+        )
+
+
+def layer_weights(layer: Any, trained: Container[int] | None = None) -> tuple[Weight, ...]:
+    """Describe the weights of a layer, those of layers inside of it included.
+
+    Args:
+        layer: A built layer.
+        trained: Identities of the variables that an optimizer would see; by default, those that
+            the layer itself says are trainable.
+    """
+    if trained is None:
+        trained = {id(variable) for variable in layer.trainable_variables}
+    return tuple(
+        _weight(paths.join(path, name), owner, variable, trained)
+        for path, name, owner, variable in paths.weights(layer)
+    )
+
+
+def _weight(path: str, owner: Any, variable: Any, trained: Container[int]) -> Weight:
+    parameters, _ = _keras.own_variables(owner)
+    is_parameter = any(variable is parameter for parameter in parameters)
+    shape = tuple(int(size) for size in variable.shape)
+    stored = variable.compact if isinstance(variable, PartialVariable) else variable
+    count = 0
+    if is_parameter and stored is not None and id(stored) in trained:
+        count = math.prod(stored.shape)
+    role: Literal["parameter", "state"] = "parameter" if is_parameter else "state"
+    return Weight(path, shape, _keras.stored_dtype(variable), role, count)
+
+
+def _why_no_graph(model: Any) -> str:
+    name = f"{type(model).__name__} {getattr(model, 'name', '')!r}"
+    if isinstance(model, keras.Sequential):
+        return f"{name} was not built yet: call it on data, or add keras.Input(shape) as its first layer"
+    if isinstance(model, keras.Model):
+        return (
+            f"{name} is subclassed and has no graph: only functional and Sequential models can be operated on"
+        )
+    return f"expected a keras.Model, not {type(model).__name__}"
+
+
+def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:
+    """Name each call and each tensor: by object identity, for the time of one reading."""
+    refs: dict[int, Ref] = {}
+    keys: dict[int, str] = {}
+    counts: dict[int, int] = {}
+    for node in _keras.nodes_in_order(functional):
+        count = counts.get(id(node.operation), 0)
+        counts[id(node.operation)] = count + 1
+        key = f"{node.operation.name}:{count}" if count else node.operation.name
+        keys[id(node)] = key
+        refs.update((id(tensor), Ref(key, index)) for index, tensor in enumerate(node.outputs))
+    return refs, keys
+
+
+def _substitute(refs: Mapping[int, Ref]) -> Callable[[Any], Any]:
+    def ref_of(leaf: Any) -> Any:
+        return refs.get(id(leaf), leaf) if isinstance(leaf, keras.KerasTensor) else leaf
+
+    return ref_of
+
+
+def spec_of(tensor: Any) -> TensorSpec:
+    """Describe a symbolic tensor."""
+    ragged = bool(getattr(tensor, "ragged", False))
+    return TensorSpec(tuple(tensor.shape), tensor.dtype, tensor.name, bool(tensor.sparse), ragged)
+
+
+def _implicit_masks(keras_node: Any) -> tuple[str, ...]:
+    """Return the mask arguments that Keras filled in from the masks of the inputs."""
+    given = dict(keras_node.arguments.kwargs)
+    carried = {id(_keras.get_keras_mask(tensor)) for tensor in keras_node.input_tensors}
+    names = [name for name in given if name == "mask" or name.endswith("_mask")]
+    return tuple(name for name in names if given[name] is not None and id(given[name]) in carried)
+
+
+class Config(Mapping[str, Any]):
+    """A layer's config, asked for when it is first looked at: most never are."""
+
+    def __init__(self, op: Any) -> None:
+        self._op = op
+        self._config: dict[str, Any] | None = None
+
+    def _get(self) -> dict[str, Any]:
+        if self._config is None:
+            self._config = stock_config(self._op)
+        return self._config
+
+    def __getitem__(self, key: str) -> Any:
+        return self._get()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._get())
+
+    def __len__(self) -> int:
+        return len(self._get())
+
+    def __repr__(self) -> str:
+        return repr(self._get())
+
+
+def stock_config(op: Any) -> dict[str, Any]:
+    """Return the config of the stock layer that an operation is, or stands for.
+
+    Raises:
+        ModelError: If the layer's `get_config` fails; names the layer.
+    """
+    try:
+        config: dict[str, Any] = op.get_config()
+    except NotImplementedError:
+        return {}
+    except Exception as error:
+        raise ModelError(f"get_config of {type(op).__name__} {op.name!r} failed: {error}") from error
+    partial: Sequence[str] = ("layer", "partial")
+    return config["layer"]["config"] if set(partial) == set(config) else config

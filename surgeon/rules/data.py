@@ -1,0 +1,125 @@
+"""Rules as JSON data, in the words of rule files, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from surgeon.errors import RuleError, near_misses
+from surgeon.rules.collection import Rule
+from surgeon.rules.trainability import TrainabilityRule, Verb, make_rule
+from surgeon.select import Selection
+from surgeon.select.cursor import Cursor, shown
+from surgeon.select.selection_data import read_selection
+from surgeon.select.selector_data import read_selector
+
+VERBS: tuple[Verb, ...] = ("freeze", "train")
+WEIGHTS = "weights"
+RESERVED = (*VERBS, WEIGHTS, "replace")
+
+
+def rules_to_data(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return JSON data for rules; `rules_from_data` reads it.
+
+    Raises:
+        RuleError: If a rule holds Python code (`replace`, `where`); names it and its origin.
+
+    Example:
+        >>> from surgeon.rules import freeze
+        >>> rules_to_data([freeze("dense_*", "kernel")])
+        [{'freeze': 'dense_*', 'weights': ['kernel']}]
+    """
+    return [_rule_to_data(rule) for rule in rules]
+
+
+def _rule_to_data(rule: Rule) -> dict[str, Any]:
+    if not isinstance(rule, TrainabilityRule):
+        raise RuleError(
+            f"{rule.origin}: {rule} cannot be written as data, because it is Python code: keep it in a script"
+        )
+    try:
+        data: dict[str, Any] = {rule.verb: rule.selector.to_data()}
+    except RuleError as error:
+        raise RuleError(f"{rule.origin}: {rule}: {error}") from error
+    if rule.weights:
+        data[WEIGHTS] = list(rule.weights)
+    for weight, part in rule.selections.items():
+        if weight in RESERVED:
+            raise RuleError(
+                f"{rule.origin}: {rule} cannot be written as data: {weight!r} is a word of rules there"
+            )
+        data[weight] = part.to_data()
+    return data
+
+
+def rules_from_data(data: Any, origin: str = "rules") -> tuple[Rule, ...]:
+    """Return the rules that `rules_to_data` described.
+
+    Args:
+        data: A list of mappings, each with `freeze` or `train` (a selector), perhaps `weights`
+            (a list of names), and a selection for each weight of which a part is meant.
+        origin: What the rules are called in messages: `origin[0]` is the first.
+
+    Raises:
+        RuleError: If the data is wrong; says where, and names near misses.
+
+    Example:
+        >>> [str(rule) for rule in rules_from_data([{"train": "d", "kernel": {"channels": [0, 3]}}])]
+        ["train('d', kernel=channels([0, 3]))"]
+    """
+    if data == []:
+        return ()
+    return read_rules(Cursor(data, place=lambda trail: f"{origin}{_dotted(trail)}: "))
+
+
+def _dotted(trail: tuple[str | int, ...]) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in trail)
+
+
+def read_rules(cursor: Cursor) -> tuple[Rule, ...]:
+    """Return the rules in a list at a place in data; the list must not be empty.
+
+    Raises:
+        RuleError: If the data is wrong.
+    """
+    return tuple(_read_rule(entry) for entry in cursor.entries("the rules"))
+
+
+def _read_rule(cursor: Cursor) -> Rule:
+    keys = cursor.keys("a rule", None)
+    verbs = [verb for verb in VERBS if verb in keys]
+    if len(verbs) != 1:
+        raise _verb_error(cursor, keys, len(verbs))
+    verb = verbs[0]
+    selector = read_selector(cursor.at(verb))
+    weights: tuple[str, ...] = ()
+    if WEIGHTS in keys:
+        weights = tuple(
+            entry.text("the name of a weight") for entry in cursor.at(WEIGHTS).entries(repr(WEIGHTS))
+        )
+    selections = {key: _read_part(cursor, key) for key in keys if key not in (verb, WEIGHTS)}
+    with cursor.located():
+        return make_rule(verb, selector, weights, selections, cursor.place(cursor.trail).removesuffix(": "))
+
+
+def _verb_error(cursor: Cursor, keys: tuple[str, ...], found: int) -> RuleError:
+    if found:
+        return cursor.fail("a rule is either freeze or train: make it two rules", key=VERBS[1])
+    if "replace" in keys:
+        return cursor.fail(
+            "replace is Python code and cannot be in a file: keep it in a script", key="replace"
+        )
+    close = next((key for key in keys if near_misses(key, VERBS)), None)
+    hint = near_misses(close, VERBS) if close else ""
+    listed = ", ".join(map(repr, keys))
+    return cursor.fail(f"a rule says freeze or train; this one has only {listed}{hint}", key=close)
+
+
+def _read_part(cursor: Cursor, key: str) -> Selection:
+    entry = cursor.at(key)
+    if not isinstance(entry.value, dict):
+        raise entry.fail(
+            f"{key!r} is no key of a rule{near_misses(key, (*VERBS, WEIGHTS))}. If it is a weight of which a "
+            f"part is meant, write {key}: {{channels: 0.1, by: magnitude}}, not {shown(entry.value)}"
+        )
+    return read_selection(entry)

@@ -1,0 +1,109 @@
+"""The form of rule files, for the JSON Schema that editors use.
+
+`load_rules` does not go through these classes: its errors name lines, near misses and the next
+step, which is more than a schema can say.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+_ONLY_THESE = ConfigDict(extra="forbid", strict=True)
+
+Text = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[float, Field(gt=0, le=1, description="A fraction, rounded, at least one.")]
+Count = Annotated[int, Field(ge=1, description="A count.")]
+Positions = Annotated[
+    list[int], Field(min_length=1, description="Positions; negative ones count from the end.")
+]
+Flags = Annotated[list[Any], Field(min_length=1, description="A boolean mask, nested like the weight.")]
+
+Slice = TypedDict("Slice", {"from": int | None, "to": int | None, "step": int | None}, total=False)
+Slice.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]
+    extra="forbid", strict=True, json_schema_extra={"minProperties": 1}
+)
+
+
+class PackedMask(TypedDict):
+    """A boolean mask as `dump_rules` writes it."""
+
+    __pydantic_config__ = _ONLY_THESE  # type: ignore[misc]
+
+    shape: list[int]
+    bits: str
+
+
+Which = Fraction | Count | Positions | Flags | Slice | PackedMask
+
+
+class SelectionForm(TypedDict, total=False):
+    """Which part of one weight: one of channels, rows, elements."""
+
+    __pydantic_config__ = ConfigDict(  # type: ignore[misc]
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"oneOf": [{"required": [kind]} for kind in ("channels", "rows", "elements")]},
+    )
+
+    channels: Which
+    rows: Which
+    elements: Which
+    by: Literal["magnitude", "random"]
+    seed: Annotated[int, Field(ge=0)]
+
+
+SelectorMapping = TypedDict(
+    "SelectorMapping",
+    {
+        "name": Annotated[
+            Text, Field(description="A glob over the path: * within a part, ** for any depth.")
+        ],
+        "regex": Annotated[str, Field(description="A regular expression that matches the whole path.")],
+        "flags": Annotated[str, Field(pattern="^[aimsx]*$", description="Flags of the regular expression.")],
+        "isa": Annotated[Text, Field(description="The name of a class; subclasses count.")],
+        "all": Annotated[list["SelectorForm"], Field(min_length=1, description="All of these match.")],
+        "any": Annotated[list["SelectorForm"], Field(min_length=1, description="One of these matches.")],
+        "not": Annotated["SelectorForm", Field(description="This does not match.")],
+    },
+    total=False,
+)
+SelectorMapping.__doc__ = "Which layers: all of the keys must match."
+SelectorMapping.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]
+    extra="forbid", strict=True, json_schema_extra={"minProperties": 1}
+)
+
+SelectorForm: TypeAlias = Text | SelectorMapping
+
+
+class _RuleForm(BaseModel):
+    """A rule. Any other key is the name of a weight, with the part of it that is meant."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, SelectionForm] = Field(init=False)
+
+    weights: Annotated[
+        list[Text], Field(default_factory=list, min_length=1, description="Weights as a whole.")
+    ]
+
+
+class FreezeForm(_RuleForm):
+    """Freeze layers, weights, or parts of weights."""
+
+    freeze: SelectorForm
+
+
+class TrainForm(_RuleForm):
+    """Train layers, weights, or only parts of weights."""
+
+    train: SelectorForm
+
+
+class RuleFile(BaseModel):
+    """Rules of Surgeon; later ones win, weight by weight."""
+
+    model_config = _ONLY_THESE
+
+    rules: Annotated[list[FreezeForm | TrainForm], Field(min_length=1)]

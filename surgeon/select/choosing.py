@@ -1,0 +1,165 @@
+"""`channels`, `rows` and `elements`: from what a person typed to a checked selection."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from surgeon.errors import SelectionError, near_misses
+from surgeon.select.choice import Amount, Choice, Listed, Masked, Sliced
+from surgeon.select.criteria import CRITERIA, RANDOM
+from surgeon.select.selection import Kind, Selection
+
+Which = float | slice | Sequence[int] | Sequence[bool] | ArrayLike
+
+
+def channels(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
+    """Select output channels of a weight.
+
+    Args:
+        which: A `float` is a fraction, above 0 and at most 1, rounded half up but at least one
+            channel; an `int` is a count; both need `by`. A list of positions (negative ones
+            count from the end), a slice or a boolean mask, one entry a channel, says which.
+        by: `"magnitude"`: those with the largest L2 norm first. `"random"`: by lot.
+        seed: For `by="random"`: another seed, another draw. 0 unless given. Each weight gets
+            its own draw, the same one everywhere.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+
+    Example:
+        >>> channels(0.1, by="magnitude"), channels(8, by="random", seed=7), channels(slice(0, 8))
+        (channels(0.1, by='magnitude'), channels(8, by='random', seed=7), channels(slice(0, 8)))
+    """
+    return Selection("channels", _choice("channels", which, by, seed))
+
+
+def rows(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
+    """Select input rows of a weight: words of an embedding, inputs of a kernel.
+
+    Args:
+        which: As for `channels`.
+        by: As for `channels`.
+        seed: As for `channels`.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+
+    Example:
+        >>> rows([2, -1])
+        rows([2, -1])
+    """
+    return Selection("rows", _choice("rows", which, by, seed))
+
+
+def elements(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
+    """Select single elements of a weight.
+
+    Args:
+        which: As for `channels`; positions count the elements in C order, and a boolean mask
+            has the shape of the weight.
+        by: As for `channels`, by absolute value.
+        seed: As for `channels`.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+
+    Example:
+        >>> elements(0.01, by="magnitude")
+        elements(0.01, by='magnitude')
+    """
+    return Selection("elements", _choice("elements", which, by, seed))
+
+
+def _choice(kind: Kind, which: Any, by: str | None, seed: int | None) -> Choice:
+    if isinstance(which, np.ndarray | np.generic) and which.ndim == 0:
+        which = which.item()
+    if isinstance(which, numbers.Real) and not isinstance(which, bool):
+        return _amount(kind, which, by, seed)
+    if by is not None or seed is not None:
+        extra = f"by={by!r}" if by is not None else f"seed={seed!r}"
+        raise SelectionError(
+            f"{kind}(...) has {extra}, but it already says which: {extra} belongs to a count or a fraction"
+        )
+    if isinstance(which, slice):
+        return _sliced(kind, which)
+    return _listed(kind, which)
+
+
+def _amount(kind: Kind, which: numbers.Real, by: str | None, seed: int | None) -> Amount:
+    typed = f"{kind}({which})"
+    whole = isinstance(which, numbers.Integral)
+    if whole and int(which) < 1:  # type: ignore[call-overload]
+        raise SelectionError(f"{typed}: a count is at least 1. Nothing trains with freeze(...)")
+    if not whole and not 0 < float(which) <= 1:
+        hint = (
+            f"; a count is a whole number: {kind}({int(float(which))}, ...)"
+            if float(which).is_integer()
+            else ""
+        )
+        raise SelectionError(f"{typed}: a fraction is above 0 and at most 1{hint}")
+    if by is None:
+        hint = f", or {kind}([{which}]) for number {which} alone" if whole else ""
+        raise SelectionError(f"{typed} does not say which: add by='magnitude' or by='random'{hint}")
+    if by not in CRITERIA:
+        close = near_misses(by, CRITERIA) if isinstance(by, str) else ""
+        raise SelectionError(f"{typed}: no criterion {by!r}{close}; there are {', '.join(CRITERIA)}")
+    if seed is not None:
+        if by != RANDOM:
+            raise SelectionError(f"{typed}: seed={seed!r} belongs to by='random', not to by={by!r}")
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+            raise SelectionError(f"{typed}: a seed is a whole number from 0 up, not {seed!r}")
+    amount = int(which) if whole else float(which)  # type: ignore[call-overload]
+    return Amount(amount, by, int(seed or 0), is_fraction=not whole)
+
+
+def _sliced(kind: Kind, which: slice) -> Sliced:
+    for part in (which.start, which.stop, which.step):
+        if part is not None and (isinstance(part, bool) or not isinstance(part, numbers.Integral)):
+            raise SelectionError(f"{kind}({which}): a slice has whole numbers, not {part!r}")
+    if which.step == 0:
+        raise SelectionError(f"{kind}({which}): the step of a slice is not 0")
+    start, stop, step = (
+        None if part is None else int(part) for part in (which.start, which.stop, which.step)
+    )
+    return Sliced(start, stop, step)
+
+
+def _listed(kind: Kind, which: Any) -> Listed | Masked:
+    wanted = "a fraction, a count, positions, a slice or a boolean mask"
+    if which is None or isinstance(which, str | bytes | bool | dict | set | frozenset):
+        raise SelectionError(f"{kind}(...) takes {wanted}, not {which!r}")
+    try:
+        array = np.asarray(which)
+    except (ValueError, TypeError) as error:
+        raise SelectionError(f"{kind}(...) takes {wanted}; this is no regular array: {error}") from error
+    if not array.size:
+        raise SelectionError(f"{kind}(...) of an empty list selects nothing")
+    if array.dtype == bool:
+        return _masked(kind, array)
+    mixed = isinstance(which, list | tuple) and any(isinstance(one, bool | np.bool_) for one in which)
+    if mixed or array.ndim != 1 or array.dtype.kind not in "iu":
+        what = "numbers mixed with True and False" if mixed else f"{array.dtype} of shape {array.shape}"
+        raise SelectionError(f"{kind}(...): positions are a flat list of whole numbers, not {what}")
+    if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
+        raise SelectionError(f"{kind}(...): {array.max()} is no position in any weight")
+    index = array.astype(np.int64)
+    index.flags.writeable = False
+    return Listed(index)
+
+
+def _masked(kind: Kind, array: NDArray[np.bool_]) -> Masked:
+    if kind != "elements" and array.ndim != 1:
+        raise SelectionError(
+            f"{kind}(...): a mask has one entry for each of the {kind}, not the shape {array.shape}: "
+            "a mask of single elements is elements(mask)"
+        )
+    if not array.any():
+        raise SelectionError(f"{kind}(...) of a mask that is nowhere true selects nothing")
+    mask = array.copy()
+    mask.flags.writeable = False
+    return Masked(mask)

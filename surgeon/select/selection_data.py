@@ -1,0 +1,78 @@
+"""Selections from JSON data, in the words of rule files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from surgeon.errors import SelectionError
+from surgeon.select.choosing import channels, elements, rows
+from surgeon.select.criteria import CRITERIA
+from surgeon.select.cursor import Cursor, shown
+from surgeon.select.packing import unpack_mask
+from surgeon.select.selection import Selection
+
+_MAKERS = {"channels": channels, "rows": rows, "elements": elements}
+SELECTION_KEYS = (*_MAKERS, "by", "seed")
+_SLICE_KEYS = ("from", "to", "step")
+_MASK_KEYS = ("shape", "bits")
+_WHAT = "a selection"
+
+
+def selection_from_data(data: Any) -> Selection:
+    """Return the selection that `Selection.to_data` described.
+
+    Args:
+        data: A mapping with one of `channels`, `rows`, `elements`: a fraction or a count (with
+            `by` and `seed`), a list of positions or of booleans, a slice
+            `{"from": 0, "to": 8, "step": 2}`, or a packed mask `{"shape": ..., "bits": ...}`.
+
+    Raises:
+        SelectionError: If the data is wrong; says where, and names near misses.
+
+    Example:
+        >>> selection_from_data({"rows": {"from": 0, "to": 8}})
+        rows(slice(0, 8))
+    """
+    return read_selection(Cursor(data))
+
+
+def read_selection(cursor: Cursor) -> Selection:
+    """Return the selection at a place in data.
+
+    Raises:
+        SelectionError: If the data is wrong, or the cursor's own class of error.
+    """
+    keys = cursor.keys(_WHAT, SELECTION_KEYS, SelectionError)
+    kinds = [key for key in keys if key in _MAKERS]
+    if len(kinds) != 1:
+        raise cursor.fail(
+            f"{_WHAT} has exactly one of {', '.join(_MAKERS)}; here are {len(kinds)}", SelectionError
+        )
+    kind = kinds[0]
+    more = {key: cursor.at(key) for key in keys if key != kind}
+    if "by" in more:
+        more["by"].text("'by'", SelectionError)
+    which = _which(cursor.at(kind), kind)
+    blamed = more["by"] if "by" in more and more["by"].value not in CRITERIA else cursor.at(kind)
+    with blamed.located():
+        return _MAKERS[kind](which, **{key: entry.value for key, entry in more.items()})
+
+
+def _which(entry: Cursor, kind: str) -> Any:
+    value = entry.value
+    if not isinstance(value, dict):
+        if isinstance(value, str):
+            raise entry.fail(
+                f"{kind!r} takes a number or a list, not the text {shown(value)}", SelectionError
+            )
+        return value
+    is_mask = "bits" in value or "shape" in value
+    keys = entry.keys(
+        f"a packed mask of {kind}" if is_mask else f"a slice of {kind}",
+        _MASK_KEYS if is_mask else _SLICE_KEYS,
+        SelectionError,
+    )
+    with entry.located():
+        if is_mask:
+            return unpack_mask(value)
+        return slice(*(value.get(key) for key in _SLICE_KEYS)) if keys else None

@@ -1,0 +1,275 @@
+"""Whole runs, with workers that only copy (see `fake_worker`): resume, isolation, publication."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import filelock
+import pytest
+
+from surgeon.checkpoint import Converted, Event, Failed, Skipped, convert
+from surgeon.errors import CheckpointError
+from surgeon.rules import freeze
+from tests.checkpoint.archives import archive, members, write
+
+pytestmark = pytest.mark.usefixtures("fake_workers")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def files(folder: Path) -> list[str]:
+    """Return the files under a folder, without Surgeon's own."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if path.parts[0] != ".surgeon")
+
+
+def leftovers(out: Path) -> list[Path]:
+    """Return temporary files that a run left behind."""
+    return list((out / ".surgeon").glob("tmp/*"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def test_a_folder_keeps_its_layout(folder, out):
+    for name in ("a.keras", "deep/er/b.keras", "c.h5", "readme.txt"):
+        write(folder / name)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    # A copy of an HDF5 file under the name `.keras` is not a sound output, and never gets its final name.
+    report = convert(folder, [], out)
+    assert files(out) == ["a.keras", "deep/er/b.keras"]
+    assert (out / "a.keras").read_bytes() == (folder / "a.keras").read_bytes()
+    assert [type(outcome) for outcome in report.outcomes] == [Converted, Failed, Converted]
+    assert report.failed[0].reason.startswith("the output would not be readable")
+    assert {path: path.read_bytes() for path in before} == before
+    assert leftovers(out) == []
+
+
+def test_each_bad_file_fails_alone_with_its_cause(folder, out):
+    for name in ("die", "hang", "greedy", "broken", "garbage", "growing", "fine_noted", "z_fine"):
+        write(folder / f"{name}.keras")
+    os.mkfifo(folder / "fifo.keras")
+    (folder / "folder.keras").mkdir()
+    write(folder / "folder.keras" / "not_searched.keras")
+    write(folder / "bare.weights.h5")
+    seen: list[Event] = []
+    report = convert(folder, [], out, timeout=3, memory_limit=200 << 20, workers=2, on_event=seen.append)
+    causes = {Path(failure.source).name: failure.cause for failure in report.failed}
+    assert causes == {
+        "die.keras": "crash",
+        "hang.keras": "timeout",
+        "greedy.keras": "memory",
+        "broken.keras": "error",
+        "garbage.keras": "error",
+        "growing.keras": "changed",
+        "fifo.keras": "refused",
+        "folder.keras": "refused",
+        "bare.weights.h5": "refused",
+    }
+    reasons = {Path(failure.source).name: failure.reason for failure in report.failed}
+    assert reasons["die.keras"] == "the worker process died (signal SIGABRT): could not go on"
+    assert reasons["hang.keras"] == "took more than 3 s; the worker was stopped"
+    assert reasons["broken.keras"] == "ValueError: no such layer"
+    assert "--model" in reasons["bare.weights.h5"]
+    assert files(out) == ["fine_noted.keras", "z_fine.keras"]
+    assert leftovers(out) == []
+    assert report.converted[0].notes == ("noted",)
+    assert report.exit_code == 1
+    assert [event.kind for event in seen].count("finished") == len(report.outcomes) == 11
+    assert seen[0] == Event("found", 0, 11)
+    assert seen[-1].done == seen[-1].total == 11
+
+
+def test_outcomes_and_reports_are_plain_values(folder, out):
+    write(folder / "a.keras")
+    write(folder / "broken.keras")
+    report = convert(folder, [], out)
+    assert pickle.loads(pickle.dumps(report)) == report
+    data = json.loads(report.to_json())
+    assert data["totals"] == {"converted": 1, "skipped": 0, "failed": 1}
+    assert [row["state"] for row in data["files"]] == ["converted", "failed"]
+    assert str(report).splitlines()[1] == f"  {folder / 'broken.keras'}: ValueError: no such layer"
+
+
+def test_a_second_run_does_only_what_is_left(folder, out):
+    for name in ("a", "b", "broken"):
+        write(folder / f"{name}.keras")
+    convert(folder, [], out)
+    first = (out / "a.keras").stat()
+
+    again = convert(folder, [], out)
+    assert [type(outcome) for outcome in again.outcomes] == [Skipped, Skipped, Failed]
+    assert (out / "a.keras").stat() == first
+
+    write(folder / "b.keras", archive({**members(), "assets/new": b"new"}))
+    (out / "a.keras").unlink()
+    os.utime(folder / "broken.keras")
+    third = convert(folder, [], out)
+    assert [type(outcome) for outcome in third.outcomes] == [Converted, Converted, Failed]
+    assert (out / "b.keras").read_bytes() == (folder / "b.keras").read_bytes()
+
+    other_rules = convert(folder, freeze("other"), out)
+    assert len(other_rules.converted) == 2
+    assert len(convert(folder, freeze("other"), out, resume=False).converted) == 2
+
+
+def test_a_touched_source_is_not_a_changed_one(folder, out):
+    write(folder / "a.keras")
+    convert(folder, [], out)
+    os.utime(folder / "a.keras", ns=(1, 1))
+    assert len(convert(folder, [], out).skipped) == 1
+    moved = folder.rename(folder.with_name("moved"))
+    assert len(convert(moved, [], out).skipped) == 1
+
+
+def test_a_failed_file_is_retried_and_then_done(folder, out):
+    write(folder / "a.keras", archive()[:-30])
+    assert convert(folder, [], out).exit_code == 1
+    write(folder / "a.keras")
+    assert len(convert(folder, [], out).converted) == 1
+
+
+def test_a_file_that_is_not_ours_is_never_overwritten(folder, out):
+    write(folder / "a.keras")
+    write(out / "a.keras", b"precious")
+    for resume in (True, False):
+        report = convert(folder, [], out, resume=resume)
+        assert [failure.cause for failure in report.failed] == ["exists"]
+        assert "not from an earlier run" in report.failed[0].reason
+        assert (out / "a.keras").read_bytes() == b"precious"
+    assert leftovers(out) == []
+
+
+def test_one_run_at_a_time(folder, out):
+    write(folder / "a.keras")
+    convert(folder, [], out)
+    with (
+        filelock.FileLock(out / ".surgeon" / "lock"),
+        pytest.raises(CheckpointError, match="another run is converting"),
+    ):
+        convert(folder, [], out)
+    assert len(convert(folder, [], out).skipped) == 1
+
+
+def test_collisions_are_found_before_anything_is_written(folder, out):
+    write(folder / "a.keras")
+    write(folder / "a.h5")
+    with pytest.raises(CheckpointError, match=r"a\.h5 and .*a\.keras would both become a\.keras"):
+        convert(folder, [], out)
+    assert not out.exists()
+    assert len(convert(folder, [], out, pattern="*.keras").converted) == 1
+
+
+def test_a_source_is_never_an_output(folder):
+    write(folder / "a.keras")
+    with pytest.raises(CheckpointError, match="would take the place of a source"):
+        convert(folder, [], folder)
+    inner = convert(folder, [], folder / "out")
+    assert len(inner.converted) == 1
+    assert len(convert(folder, [], folder / "out").skipped) == 1
+
+
+def test_sources_are_named_in_many_ways(folder, out, tmp_path):
+    one, two = write(folder / "one.keras"), write(tmp_path / "elsewhere" / "two.keras")
+    link = folder / "latest.keras"
+    link.symlink_to(two)
+    # A link that was found may not lead out; one that was named may.
+    assert [failure.cause for failure in convert(folder, [], out).failed] == ["refused"]
+    report = convert([str(one), two, link], [], tmp_path / "named")
+    assert files(tmp_path / "named") == ["latest.keras", "one.keras", "two.keras"]
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("nothing", "does not exist"), ("empty", "no checkpoint"), ("file.txt", "is not a checkpoint")],
+)
+def test_sources_that_are_none(tmp_path, out, source, reason):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(CheckpointError, match=reason):
+        convert(tmp_path / source, [], out)
+    assert not out.exists()
+
+
+def test_a_worker_that_cannot_start_ends_the_run(folder, out, monkeypatch):
+    write(folder / "a.keras")
+    command = [sys.executable, "-c", "raise SystemExit('no TensorFlow here')"]
+    monkeypatch.setattr("surgeon.checkpoint.conversion.worker_command", lambda: command)
+    with pytest.raises(CheckpointError, match=r"did not start: .*exit code 1\): no TensorFlow here"):
+        convert(folder, [], out)
+    assert files(out) == []
+
+
+def test_an_error_in_the_callback_stops_the_workers(folder, out):
+    for number in range(6):
+        write(folder / f"slow_{number}.keras")
+
+    def complain(event: Event) -> None:
+        if event.kind == "finished":
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        convert(folder, [], out, workers=2, on_event=complain)
+    assert len(files(out)) == 1
+    assert leftovers(out) == []
+    assert len(convert(folder, [], out).skipped) == 1
+
+
+SCRIPT = """
+import sys
+from surgeon.checkpoint import conversion
+conversion._architecture = lambda model, temps: (model, "")
+conversion.worker_command = lambda: [sys.executable, {fake!r}]
+print("started", flush=True)
+report = conversion.convert({source!r}, [], {out!r}, workers=2, model={log!r})
+"""
+
+
+def run_until_some_are_done(folder: Path, out: Path, log: Path, stop: signal.Signals) -> list[str]:
+    """Start a run in a process of its own, and end it by a signal when two files are done."""
+    fake = Path(__file__).with_name("fake_worker.py")
+    script = SCRIPT.format(fake=str(fake), source=str(folder), out=str(out), log=str(log))
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(files(out) if out.exists() else []) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(stop)
+    process.wait(30)
+    return files(out)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_is_finished_by_the_next(folder, out, tmp_path, stop, monkeypatch):
+    names = [f"slow_{number}.keras" for number in range(8)]
+    for name in names:
+        write(folder / name)
+    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda model, temps: (model, ""))
+    log = tmp_path / "log.json"
+    log.write_text("{}")
+    done = run_until_some_are_done(folder, out, log, stop)
+    assert 2 <= len(done) < len(names)
+    assert all((out / name).read_bytes() == (folder / name).read_bytes() for name in done)
+    if stop == signal.SIGINT:
+        assert leftovers(out) == []
+
+    log.write_text("")
+    report = convert(folder, [], out, workers=2, model=str(log))
+    assert files(out) == names
+    assert report.exit_code == 0
+    assert {Path(outcome.source).name for outcome in report.skipped} == set(done)
+    assert sorted(log.read_text().split()) == sorted(set(names) - set(done))
+    assert leftovers(out) == []

@@ -1,0 +1,164 @@
+"""The commands on a real model, from looking at it to taking the rewrite back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from surgeon.cli.app import app
+from tests import zoo
+from tests.helpers import assert_same_outputs
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = """
+rules:
+- freeze: dense_1
+- train: head
+  kernel: {channels: [0]}
+"""
+
+
+def run(*arguments: object, code: int = 0):
+    """Run a command that ends with an exit code, and return what it printed."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.keras"
+    zoo.mlp().save(path)
+    return path
+
+
+@pytest.fixture
+def rules(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return path
+
+
+def test_inspect_counts_every_weight(model):
+    data = json.loads(run("inspect", model, "--json").stdout)
+    assert data["totals"] == {"trainable": 6 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3, "frozen": 0, "state": 0}
+    assert [layer["path"] for layer in data["layers"]][-3:] == ["dense_1", "dense_2", "head"]
+    table = run("inspect", model).stdout
+    assert "kernel 6×8" in table
+    assert "155" in table
+
+
+def test_inspect_of_bare_weights_needs_the_model(model, tmp_path):
+    bare = tmp_path / "bare.weights.h5"
+    keras.saving.load_model(model).save_weights(bare)
+    run("inspect", bare, code=2)
+    assert json.loads(run("inspect", bare, "--model", model, "--json").stdout)["totals"]["trainable"] == 155
+
+
+def test_rewrite_and_restore_are_a_round_trip(model, rules, tmp_path):
+    tuned, plain, picture = (
+        tmp_path / "new" / "tuned.keras",
+        tmp_path / "plain.keras",
+        tmp_path / "change.svg",
+    )
+    result = run("rewrite", model, "--rules", rules, "-o", tuned, "--diagram", picture)
+    assert result.stdout == ""
+    assert "<svg" in picture.read_text()
+    totals = json.loads(run("inspect", tuned, "--json").stdout)["totals"]
+    assert totals["frozen"] == 6 * 8 + 8 + 2 * 8
+    assert totals["trainable"] == 155 - totals["frozen"]
+    assert "33.3% trains" in run("inspect", tuned).stdout
+
+    run("restore", tuned, "-o", plain)
+    assert {type(layer) for layer in keras.saving.load_model(plain).layers} == {keras.layers.Dense}
+    features = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+    outputs = [keras.saving.load_model(path)(features) for path in (model, tuned, plain)]
+    assert_same_outputs(outputs[0], outputs[1])
+    assert_same_outputs(outputs[0], outputs[2])
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "change.svg",
+        "model.keras",
+        "plain.keras",
+        "rules.yaml",
+    ]
+
+
+def test_rewritten_weights_alone_load_into_the_stock_model(model, rules, tmp_path):
+    bare = tmp_path / "tuned.weights.h5"
+    run("rewrite", model, "--rules", rules, "-o", bare, "--validate", "structure")
+    before = keras.saving.load_model(model)
+    after = keras.saving.load_model(model)
+    after.load_weights(bare)
+    for old, new in zip(before.weights, after.weights, strict=True):
+        assert np.array_equal(old, new)
+
+
+def test_plan_shows_without_doing(model, rules, tmp_path):
+    before = model.read_bytes()
+    assert "head" in run("plan", model, "--rules", rules).stdout
+    json.loads(run("plan", model, "--rules", rules, "--json", "--diagram", tmp_path / "plan.dot").stdout)
+    assert (tmp_path / "plan.dot").read_text().startswith("digraph")
+    assert model.read_bytes() == before
+
+
+def test_a_rule_that_matches_nothing_is_an_error_with_near_misses(model, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules:\n- freeze: dens_1\n")
+    out = tmp_path / "out.keras"
+    result = run("rewrite", model, "--rules", rules, "-o", out, code=1)
+    assert result.stderr.startswith("error: ")
+    assert "'dense_1'" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not out.exists()
+
+
+def test_diff_says_what_changed(model, rules, tmp_path):
+    tuned = tmp_path / "tuned.keras"
+    run("rewrite", model, "--rules", rules, "-o", tuned)
+    assert "dense_1" in run("diff", model, tuned).stdout
+    json.loads(run("diff", model, tuned, "--json").stdout)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".dot"])
+def test_diagram_draws_and_does_not_overwrite(model, tmp_path, suffix):
+    path = tmp_path / f"picture{suffix}"
+    run("diagram", model, "-o", path, "--theme", "dark")
+    first = path.stat()
+    assert first.st_size > 100
+    run("diagram", model, "-o", path, code=2)
+    assert path.stat() == first
+    run("diagram", model, "-o", path, "--force")
+    assert path.stat().st_ino != first.st_ino
+
+
+def test_what_keras_cannot_load_is_one_message(model, tmp_path):
+    stranger = tmp_path / "stranger.json"
+    config = json.loads(keras.saving.load_model(model).to_json())
+    config["config"]["layers"][1]["class_name"] = "Dence"
+    stranger.write_text(json.dumps(config))
+    bare = tmp_path / "bare.weights.h5"
+    keras.saving.load_model(model).save_weights(bare)
+    result = run("inspect", bare, "--model", stranger, code=1)
+    assert result.stderr.startswith(f"error: {bare}: Keras cannot load it: ")
+    assert "Dence" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_terminal_stays_clean(model):
+    done = subprocess.run(
+        [sys.executable, "-m", "surgeon.cli", "inspect", str(model)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
+    assert "dense_1" in done.stdout

@@ -1,0 +1,158 @@
+"""What the command line does before it needs Keras: help, options, refusals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from surgeon.cli.app import app
+from tests.checkpoint.archives import archive, write
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("inspect", "plan", "rewrite", "restore", "diff", "diagram", "convert")
+SCRIPT = """
+import sys
+from surgeon.cli import main
+sys.argv[1:] = {arguments!r}
+try:
+    main()
+except SystemExit as stop:
+    code = stop.code
+heavy = sorted({{"keras", "tensorflow", "jax", "torch", "h5py"}} & set(sys.modules))
+print("IMPORTED", code, *heavy)
+"""
+
+
+def run(*arguments: object, env: dict[str, str] | None = None):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
+
+
+def run_and_list_imports(*arguments: str) -> str:
+    """Run the command in a fresh process; return its exit code and the heavy modules that it imported."""
+    script = SCRIPT.format(arguments=list(arguments))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.rpartition("IMPORTED")[2].strip()
+
+
+@pytest.fixture
+def rules(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text('rules:\n- freeze: "*"\n')
+    return path
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_is_light(command):
+    assert run_and_list_imports(*command, "--help") == "0"
+
+
+def test_a_refusal_imports_no_keras(tmp_path):
+    cut = write(tmp_path / "a.keras", archive()[:-10])
+    code, *imported = run_and_list_imports("inspect", str(cut)).split()
+    assert code == "1"
+    assert not {"keras", "tensorflow"} & set(imported)
+
+
+def test_version_and_help_name_all_commands():
+    assert run("--version").stdout.startswith("surgeon ")
+    listed = run("--help").stdout
+    assert all(name in listed for name in COMMANDS)
+    assert run().exit_code == 2
+
+
+def test_a_refused_file_is_one_message_and_exit_code_1(tmp_path):
+    path = write(tmp_path / "a.keras", archive()[:-10])
+    result = run("inspect", path)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {path}: not a readable zip archive")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    path = write(tmp_path / "a.keras", b"")
+    result = run("--debug", "inspect", path)
+    assert type(result.exception).__name__ == "RefusedError"
+
+
+def test_usage_errors_have_exit_code_2(tmp_path, rules):
+    model, bare = write(tmp_path / "a.keras"), write(tmp_path / "b.weights.h5")
+    text, new = write(tmp_path / "c.txt", b""), tmp_path / "new.keras"
+    copy = write(tmp_path / "copy.keras")
+    bad_rules = write(tmp_path / "bad.yaml", b"rules:\n- freez: dense\n")
+    cases: list[tuple[tuple[object, ...], str]] = [
+        (("inspect", tmp_path / "missing.keras"), "does not exist"),
+        (("inspect", text), "is not a checkpoint"),
+        (("inspect", bare), "--model FILE"),
+        (("rewrite", model, "--rules", rules), "--out"),
+        (("rewrite", model, "--rules", rules, "-o", tmp_path / "x.h5"), "must end in .keras or .weights.h5"),
+        (("rewrite", model, "--rules", rules, "-o", model), "is what is read here"),
+        (("rewrite", model, "--rules", rules, "-o", model, "--force"), "is what is read here"),
+        (("rewrite", model, "--rules", rules, "-o", copy), "--force replaces it"),
+        (("rewrite", model, "--rules", bad_rules, "-o", new), f"{bad_rules}:2:"),
+        (("rewrite", model, "--rules", rules, "-o", new, "--validate", "all"), "validate"),
+        (("rewrite", model, "--rules", rules, "-o", new, "-d", tmp_path / "x.bmp"), "must end in .svg"),
+        (("diagram", model, "-o", tmp_path / "x.svg", "--theme", "pink"), "no theme 'pink'"),
+        (("convert", text, "--rules", rules, "-o", tmp_path / "out"), "is not a checkpoint"),
+        (("convert", tmp_path, "--rules", rules, "-o", tmp_path), "take the place of a source"),
+        (("convert", model, "--rules", bad_rules, "-o", tmp_path / "out"), "bad.yaml:2:"),
+        (("convert", model, "--rules", rules), "--out"),
+    ]
+    for arguments, reason in cases:
+        result = run(*arguments, env={"COLUMNS": "400"})
+        assert result.exit_code == 2, (arguments, result.output)
+        # Usage errors come in a box, whose lines break anywhere.
+        said = " ".join(result.stderr.replace("│", " ").split())
+        assert reason in said or reason.replace(" ", "") in said.replace(" ", ""), (arguments, said)
+        assert "Traceback" not in said
+    assert not new.exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("fake_workers")
+def test_convert_reports_and_exits_by_outcome(tmp_path, rules):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write(folder / "a.keras")
+    write(folder / "broken.keras")
+    first = run("convert", folder, "--rules", rules, "-o", out, env={"COLUMNS": "200"})
+    assert first.exit_code == 1
+    assert "ValueError: no such layer" in first.stdout
+    assert "1 converted, 0 skipped, 1 failed" in first.stdout
+    (folder / "broken.keras").unlink()
+    second = run("convert", folder, "--rules", rules, "-o", out, "--json")
+    assert second.exit_code == 0
+    assert '"skipped": 1' in second.stdout
+    assert second.stderr == ""
+
+
+def test_the_script_is_the_command(tmp_path, rules):
+    folder = tmp_path / "in"
+    write(folder / "a.keras", b"not an archive")
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts" / "convert_checkpoints",
+            folder,
+            "-r",
+            rules,
+            "-o",
+            tmp_path / "out",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "0 converted, 0 skipped, 1 failed" in done.stdout

@@ -1,0 +1,99 @@
+"""Replacing layers: weights, names and sharing carried, in nested models, too."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import surgeon as sg
+from tests import zoo
+from tests.helpers import assert_same_outputs, assert_same_weights, to_numpy, weights_of
+
+
+@keras.saving.register_keras_serializable(package="surgeon_tests")
+class Scaled(keras.layers.Dense):
+    """A Dense whose outputs are doubled."""
+
+    def call(self, inputs, training=None):
+        return 2 * super().call(inputs, training=training)
+
+
+def scaled(node):
+    if node.config["units"] < 8:
+        return None
+    return Scaled(node.config["units"], activation=node.config["activation"])
+
+
+def test_every_large_dense_is_replaced_with_its_weights_and_its_name():
+    model = zoo.mlp()
+    rewritten = sg.rewrite(model, sg.replace(sg.isa("Dense"), scaled))
+    assert [type(layer).__name__ for layer in rewritten.layers] == ["Scaled", "Scaled", "Dense"]
+    assert [layer.name for layer in rewritten.layers] == [layer.name for layer in model.layers]
+    assert type(rewritten) is keras.Sequential
+    for old, new in zip(model.weights, rewritten.weights, strict=True):
+        assert np.array_equal(to_numpy(old), to_numpy(new))
+    x = zoo.sample_inputs(model)
+    hidden = 2 * model.layers[0](x)
+    assert np.allclose(to_numpy(rewritten.layers[0](x)), to_numpy(hidden))
+
+
+def test_a_shared_layer_stays_shared():
+    model = zoo.shared()
+    name = next(n.name for n in sg.to_graph(model) if n.call_index == 1 and n.class_name == "Dense")
+    units = model.get_layer(name).units
+    rewritten = sg.rewrite(model, sg.replace(name, keras.layers.Dense(units)))
+    calls = [node for node in sg.to_graph(rewritten) if node.name == name]
+    assert len(calls) == len([node for node in sg.to_graph(model) if node.name == name]) > 1
+    assert len({id(node.op) for node in calls}) == 1
+
+
+def test_a_layer_inside_a_nested_model():
+    model = zoo.nested()
+    encoder = sg.to_graph(model)["encoder"].inner
+    assert encoder is not None
+    path = next(node.path for node in encoder if node.class_name == "Activation")
+    rewritten = sg.rewrite(model, sg.replace(path, keras.layers.Activation("gelu")))
+    assert rewritten.get_layer("encoder").get_layer(path.split("/")[1]).activation is keras.activations.gelu
+    assert_same_weights(weights_of(model), weights_of(rewritten))
+    assert model.get_layer("encoder").get_layer(path.split("/")[1]).activation is keras.activations.relu
+
+
+def test_a_new_head_trains_while_the_rest_is_frozen(tmp_path):
+    model = zoo.cnn()
+    rules = [
+        sg.freeze("**"),
+        sg.replace("predictions", keras.layers.Dense(7, name="digits")),
+        sg.train("digits", kernel=sg.channels([1, 2])),
+    ]
+    plan = sg.plan(model, rules)
+    tuned = plan.apply(model)
+    again = sg.Plan.from_json(plan.to_json()).apply(model)
+    for made in (tuned, again):
+        assert made.output_shape == (None, 7)
+        assert sorted(tuple(v.shape) for v in made.trainable_variables) == [(7,), (10, 2)]
+    tuned.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert_same_outputs(tuned(zoo.sample_inputs(model)), loaded(zoo.sample_inputs(model)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "message"),
+    [
+        (sg.replace("nothing", keras.layers.ReLU()), sg.NoMatchError, r"no layer matches 'nothing'"),
+        (sg.replace("image", keras.layers.ReLU()), sg.NoMatchError, r"only inputs of the model"),
+        (
+            sg.replace("flatten", keras.layers.Conv2D(2, 30)),
+            sg.GraphError,
+            r"cannot be called in the place of",
+        ),
+        (sg.replace("relu_1", keras.layers.ReLU(name="relu_2")), sg.GraphError, r"the name 'relu_2'"),
+        (sg.freeze("hiden"), sg.NoMatchError, r"close: 'hidden'"),
+        (sg.freeze("hidden", "kernal"), sg.WeightNameError, r"weight 'kernal'; close: 'kernel'"),
+        (sg.freeze("relu_1"), sg.NoMatchError, r"only layers without weights"),
+        (sg.train("hidden", kernel=sg.channels([99])), sg.SelectionError, r"99 is outside 'hidden/kernel'"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error_that_names_it(rule, error, message):
+    with pytest.raises(error, match=message):
+        sg.rewrite(zoo.cnn(), rule)

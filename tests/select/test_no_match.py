@@ -1,0 +1,69 @@
+"""A selector that matches nothing says why, and what comes close."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from surgeon.errors import NoMatchError
+from surgeon.select import as_selector, isa, name, where
+from tests.select.nodes import MODEL, node
+
+
+def message(selector, nodes=MODEL):
+    with pytest.raises(NoMatchError) as caught:
+        as_selector(selector).find(nodes)
+    return str(caught.value)
+
+
+def test_a_misspelt_glob_names_close_paths_and_the_next_step():
+    text = message("blok_1*")
+    assert text.startswith("no layer matches 'blok_1*'; close: 'block_1_dense'")
+    assert text.endswith("`surgeon inspect` lists the layers by path and class")
+
+
+def test_a_misspelt_inner_layer_is_found_by_its_last_part():
+    nodes = [node("transformer_layer_0/_feedforward_intermediate_dense"), node("pooler")]
+    assert "close: 'transformer_layer_0/_feedforward_intermediate_dense'" in message(
+        "_feedforward_intermediat_dense", nodes
+    )
+
+
+def test_letter_case_is_pointed_out():
+    assert "; close: 'stem' (letter case counts)" in message("STEM")
+    assert "; close: 'Dense' (letter case counts)" in message(isa("DENSE"))
+
+
+def test_a_glob_that_would_match_deeper_is_told_so():
+    assert "'**/conv_1' matches, among others 'encoder/conv_1'" in message("conv_1")
+
+
+def test_a_misspelt_class_names_close_classes():
+    assert "no layer matches isa('Dens'); close: 'Dense'" in message(isa("Dens"))
+    assert "; close: 'Conv2D'" in message(isa("Conv2d"))
+
+
+def test_a_regular_expression_that_matches_a_piece_is_told_so():
+    assert "it matches a piece of 'block_1_dense', but must match the whole path" in message(
+        name(re.compile("block"))
+    )
+    assert "close: 'stem'" in message(name(re.compile("stemm+")))
+
+
+def test_each_part_of_a_combination_answers_for_itself():
+    text = message(isa("Dense") & "blok_1*")
+    assert "alone, isa('Dense') matches 3, name('blok_1*') matches none; close: 'block_1_dense'" in text
+    assert "alone, isa('Dense') matches 3, name('stem') matches 1" in message(isa("Dense") & "stem")
+    text = message(isa("Dens") | "stemm")
+    assert "for isa('Dens'): close: 'Dense'" in text
+    assert "for name('stemm'): close: 'stem'" in text
+    assert "isa('Layer') matches all 6 of them" in message(~isa("Layer"))
+
+
+def test_a_predicate_says_that_it_refused_all():
+    assert "the predicate is false for all 6 of them" in message(where(lambda _: False))
+
+
+def test_no_layers_at_all():
+    assert "there is no layer to choose from" in message("a", ())
