@@ -16,6 +16,9 @@ from surgeon import _keras, paths
 from surgeon.errors import ModelError, RuleError, SealBrokenError
 from surgeon.partial import Part, PartialVariable
 
+FORMAT = 1
+"""Version of a seal's JSON."""
+
 SHOWN = 10
 """How many broken weights an error names before it only counts the rest."""
 
@@ -79,7 +82,7 @@ class Seal:
     def to_json(self) -> str:
         """Return the seal as JSON, to be kept beside a checkpoint."""
         weights = {p: [s.count, s.digest, s.part.to_config()] for p, s in self.weights.items()}
-        return json.dumps({"surgeon_seal": 1, "weights": weights})
+        return json.dumps({"surgeon_seal": FORMAT, "weights": weights})
 
     @classmethod
     def from_json(cls, text: str) -> Seal:
@@ -89,15 +92,18 @@ class Seal:
             RuleError: If the text is not a seal.
         """
         try:
-            weights = json.loads(text)["weights"]
-            return cls(
-                {
-                    p: Sealed(count, digest, Part.from_config(part))
-                    for p, (count, digest, part) in weights.items()
-                }
-            )
+            data = json.loads(text)
+            if data["surgeon_seal"] != FORMAT:
+                raise ValueError(f"surgeon_seal is {data['surgeon_seal']!r}, and only {FORMAT} is known")
+            weights = {
+                p: Sealed(count, digest, Part.from_config(part))
+                for p, (count, digest, part) in data["weights"].items()
+            }
+            if not weights:
+                raise ValueError("it certifies nothing, so it would hold whatever happened")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RuleError(f"this is no seal: {error}") from error
+            raise RuleError(f"this is no seal: {type(error).__name__}: {error}") from error
+        return cls(weights)
 
 
 def seal(model: Any) -> Seal:

@@ -15,6 +15,19 @@ from surgeon._keras.names import (
 )
 
 
+class FrozenVariable(KerasVariable):
+    """A variable that was created frozen and stays so, whatever flag is set on it later."""
+
+    @property
+    def trainable(self) -> bool:
+        """Always false."""
+        return False
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        """Ignore `for variable in model.variables: variable.trainable = True`."""
+
+
 def make_variable(
     value_of: Callable[..., Any], like: Any, *, shape: Any, dtype: str, name: str, trainable: bool
 ) -> Any:
@@ -23,7 +36,7 @@ def make_variable(
     `value_of(shape, dtype)` is asked for the value when the variable is initialized, which is
     later if `like` itself is not initialized yet.
     """
-    variable = KerasVariable(
+    variable = (KerasVariable if trainable else FrozenVariable)(
         value_of,
         shape=tuple(shape),
         dtype=dtype,

@@ -70,15 +70,15 @@ def carry_flags(old: Layer, new: Layer) -> None:
     """Copy the paths and the trainable flags of a layer and of its own variables, one by one."""
     _keras.copy_paths(old, new)
     _keras.set_trainable_flag(new, _keras.trainable_flag(old))
-    for before, after in zip(_own(old), _own(new), strict=True):
-        flag = (
-            before.compact.trainable
-            if isinstance(before, PartialVariable) and before.compact is not None
-            else None
-        )
-        after.trainable = before.trainable if flag is None else flag
-        if isinstance(before, PartialVariable) and before.compact is None:
-            after.trainable = True
+    (olds, old_state), (news, new_state) = _keras.own_variables(old), _keras.own_variables(new)
+    for before, after in zip(olds, news, strict=True):
+        if isinstance(before, PartialVariable):
+            # A weight that is frozen as a whole says so by what it is, and not by a flag.
+            after.trainable = before.compact is None or before.compact.trainable
+        else:
+            after.trainable = before.trainable
+    for before, after in zip(old_state, new_state, strict=True):
+        after.trainable = before.trainable
 
 
 def _own(layer: Layer) -> list[Any]:

@@ -1,0 +1,42 @@
+"""What trains in a copy is what trained in the original; state never does."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import surgeon as sg
+from tests.helpers import to_numpy, train_steps
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(1.0, 2.0, size=(16, 4)).astype("float32")
+Y = RNG.normal(size=(16, 2)).astype("float32")
+
+WAYS_BACK = {
+    "restore": sg.restore,
+    "train": lambda model: sg.rewrite(model, sg.train("bn")),
+    "twice": lambda model: sg.restore(sg.rewrite(model, [])),
+}
+
+
+def with_statistics():
+    x = keras.Input((4,), name="x")
+    normed = layers.BatchNormalization(name="bn", momentum=0.5)(x)
+    return keras.Model(x, layers.Dense(2, name="head")(normed))
+
+
+@pytest.mark.parametrize("back", WAYS_BACK.values(), ids=WAYS_BACK)
+def test_statistics_that_held_still_are_state_again_and_no_weight_that_an_optimizer_moves(back):
+    model = with_statistics()
+    again = back(sg.rewrite(model, sg.freeze("bn")))
+    assert [v.path for v in again.trainable_variables] == [v.path for v in model.trainable_variables]
+    assert [v.path for v in again.non_trainable_variables] == [v.path for v in model.non_trainable_variables]
+    # A mean that weight decay had shrunk, or that JAX had taken for a weight, would differ.
+    for each in (model, again):
+        train_steps(each, X, Y, keras.optimizers.AdamW(0.01, weight_decay=0.5), steps=3)
+    for name in ("moving_mean", "moving_variance"):
+        moved = [to_numpy(getattr(each.get_layer("bn"), name)) for each in (model, again)]
+        np.testing.assert_allclose(*moved, rtol=1e-5)
+        assert np.abs(moved[0]).min() > 1e-3

@@ -1,0 +1,40 @@
+"""A seal that was kept as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import surgeon as sg
+from tests import zoo
+
+
+@pytest.fixture(scope="module")
+def seal():
+    return sg.seal(sg.rewrite(zoo.mlp(), sg.freeze("*")))
+
+
+def test_a_seal_survives_json(seal):
+    assert sg.Seal.from_json(seal.to_json()) == seal
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"surgeon_seal": 99}, "surgeon_seal is 99, and only 1 is known"),
+        ({"weights": {}}, "certifies nothing"),
+        ({"weights": 3}, "no seal"),
+        ({"weights": {"a/kernel": [1]}}, "no seal"),
+    ],
+    ids=["a later format", "empty", "no mapping", "damaged"],
+)
+def test_what_is_no_seal_is_refused(seal, change, why):
+    with pytest.raises(sg.RuleError, match=why):
+        sg.Seal.from_json(json.dumps({**json.loads(seal.to_json()), **change}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"weights": {}}', '{"surgeon_plan": 1}'])
+def test_other_text_is_refused(text):
+    with pytest.raises(sg.RuleError, match="this is no seal"):
+        sg.Seal.from_json(text)
