@@ -58,8 +58,10 @@ class Seal:
             values_only: Accept that frozen elements can train again, as in a restored model.
 
         Raises:
+            ModelError: If this is no built model.
             SealBrokenError: Names each weight that has changed, is gone, or can train again.
         """
+        _check_built(model)
         found = {paths.join(path, name): (layer, v) for path, name, layer, v in paths.weights(model)}
         trained = {id(variable) for variable in model.trainable_variables}
         broken = []
@@ -122,8 +124,7 @@ def seal(model: Any) -> Seal:
         >>> certificate.count
         8
     """
-    if not getattr(model, "built", False):
-        raise ModelError(f"expected a built Keras model, not {type(model).__name__} {model!r:.80}")
+    _check_built(model)
     trained = {id(variable) for variable in model.trainable_variables}
     weights = dict(_sealed(model, trained))
     if not weights:
@@ -132,6 +133,11 @@ def seal(model: Any) -> Seal:
             "seal the model that rewrite returned"
         )
     return Seal(weights)
+
+
+def _check_built(model: Any) -> None:
+    if not getattr(model, "built", False):
+        raise ModelError(f"expected a built Keras model, not {type(model).__name__} {model!r:.80}")
 
 
 def _sealed(model: Any, trained: set[int]) -> Iterator[tuple[str, Sealed]]:

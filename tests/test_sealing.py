@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import keras
 import pytest
 
 import surgeon as sg
@@ -32,6 +33,14 @@ def test_a_seal_survives_json(seal):
 def test_what_is_no_seal_is_refused(seal, change, why):
     with pytest.raises(sg.RuleError, match=why):
         sg.Seal.from_json(json.dumps({**json.loads(seal.to_json()), **change}))
+
+
+@pytest.mark.parametrize(
+    "what", [None, "tuned.keras", keras.Sequential([])], ids=["None", "a path", "unbuilt"]
+)
+def test_what_is_no_model_cannot_be_verified(seal, what):
+    with pytest.raises(sg.ModelError, match="expected a built Keras model"):
+        seal.verify(what)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"weights": {}}', '{"surgeon_plan": 1}'])

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from surgeon import paths
+from surgeon.errors import PlanError, near_misses
 from surgeon.graph import GraphEditor, ModelGraph, Node
 from surgeon.partial import Part, PartialVariable, Spec, attach
 from surgeon.planning.architecture import Architecture
@@ -102,6 +103,9 @@ def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
     new = [path for path in plan.asks if path not in parts]  # of layers that a rule put here
     sites = weight_sites(to_graph(model)) if new else {}
+    for path in new:
+        if path not in sites:  # a plan that was read from JSON may say anything
+            raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
     parts |= {path: sites[path].part_after(plan.asks[path]) for path in new}
     spec = {path: part for path, part in parts.items() if not isinstance(weights[path], PartialVariable)}
     attach(model, Spec(spec, still))

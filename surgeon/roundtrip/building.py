@@ -138,9 +138,14 @@ def _call_anew(node: Node, op: Op, tensors: Tensors) -> list[Any]:
     try:
         return list(keras.tree.flatten(op(*_fill(node.args, tensors), **_fill(kwargs, tensors))))
     except (ValueError, TypeError) as error:
-        raise GraphError(
-            f"{type(op).__name__} {op.name!r} cannot be called in the place of {node.path!r}: {error}"
-        ) from error
+        raise GraphError(_why_not(node, op, error)) from error
+
+
+def _why_not(node: Node, op: Op, error: Exception) -> str:
+    if node.is_new:
+        return f"{type(op).__name__} {op.name!r} cannot be called in the place of {node.path!r}: {error}"
+    before = ", ".join(sorted({ref.node for ref in node.inputs}))
+    return f"{node.path!r} no longer fits what comes before it ({before}), which a rule changed: {error}"
 
 
 def call_kwargs(node: Node, op: Op) -> dict[str, Any]:

@@ -97,3 +97,11 @@ def test_a_new_head_trains_while_the_rest_is_frozen(tmp_path):
 def test_what_makes_no_sense_is_an_error_that_names_it(rule, error, message):
     with pytest.raises(error, match=message):
         sg.rewrite(zoo.cnn(), rule)
+
+
+def test_a_replacement_that_the_next_layer_cannot_take_is_named():
+    x = keras.Input((4,), name="x")
+    hidden = keras.layers.Dense(6, name="hidden")(x)
+    model = keras.Model(x, keras.layers.Dense(2, name="head")(hidden))
+    with pytest.raises(sg.GraphError, match=r"'head' no longer fits what comes before it \(hidden\)"):
+        sg.rewrite(model, sg.replace("hidden", keras.layers.Dense(9)))

@@ -37,6 +37,6 @@ def test_statistics_that_held_still_are_state_again_and_no_weight_that_an_optimi
     for each in (model, again):
         train_steps(each, X, Y, keras.optimizers.AdamW(0.01, weight_decay=0.5), steps=3)
     for name in ("moving_mean", "moving_variance"):
-        moved = [to_numpy(getattr(each.get_layer("bn"), name)) for each in (model, again)]
-        np.testing.assert_allclose(*moved, rtol=1e-5)
-        assert np.abs(moved[0]).min() > 1e-3
+        stock, released = (to_numpy(getattr(each.get_layer("bn"), name)) for each in (model, again))
+        np.testing.assert_allclose(stock, released, rtol=1e-5)
+        assert np.abs(stock).min() > 1e-3

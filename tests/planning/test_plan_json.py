@@ -1,0 +1,31 @@
+"""Plans that come out of a file: they fit, or are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+import surgeon as sg
+from tests import zoo
+
+
+def test_a_plan_from_json_does_what_the_plan_did():
+    model = zoo.mlp()
+    plan = sg.plan(
+        model, [sg.freeze("*"), sg.train(sg.isa("Dense"), kernel=sg.channels(0.5, by="magnitude"))]
+    )
+    same = sg.Plan.from_json(plan.to_json())
+    assert same == plan
+    assert str(same) == str(plan)
+    first, second = plan.apply(model), same.apply(model)
+    assert [tuple(v.shape) for v in first.trainable_variables] == [
+        tuple(v.shape) for v in second.trainable_variables
+    ]
+    sg.seal(first).verify(second)
+
+
+def test_a_plan_that_speaks_of_a_weight_that_is_not_there_is_refused():
+    model = zoo.mlp()
+    name = model.layers[0].name
+    text = sg.plan(model, sg.freeze(name)).to_json().replace(f"{name}/kernel", f"{name}/kernal")
+    with pytest.raises(sg.PlanError, match=f"no weight '{name}/kernal'; close: '{name}/kernel'"):
+        sg.Plan.from_json(text).apply(model)
