@@ -89,7 +89,8 @@ class Plan:
         Args:
             model: The model on which the plan was made, or another one of its architecture.
             validate: `"outputs"`, `"structure"` or `"none"`.
-            share: Keep the objects of untouched layers instead of copying them.
+            share: Keep the objects of untouched layers instead of copying them. They belong to both
+                models then: what trains in one moves in the other, and so does a flag that is set.
 
         Raises:
             PlanError: If the model has another architecture.

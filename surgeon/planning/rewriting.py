@@ -16,7 +16,8 @@ def rewrite(model: Any, rules: Any, *, validate: Validate = "outputs", share: bo
         rules: A rule, or a list of rules in order; later ones win, weight by weight.
         validate: `"outputs"` compares structure, weights, and outputs on seeded random inputs;
             `"structure"` leaves the outputs out; `"none"` compares nothing.
-        share: Keep the objects of untouched layers instead of copying them.
+        share: Keep the objects of untouched layers instead of copying them. They belong to both
+            models then: what trains in one moves in the other, and so does a flag that is set.
 
     Raises:
         NoGraphError: If the model has no graph.

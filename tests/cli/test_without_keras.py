@@ -156,3 +156,13 @@ def test_the_script_is_the_command(tmp_path, rules):
     )
     assert done.returncode == 1, done.stderr
     assert "0 converted, 0 skipped, 1 failed" in done.stdout
+
+
+def test_the_script_says_what_a_bare_python_lacks(tmp_path):
+    script = tmp_path / "scripts" / "convert_checkpoints"
+    script.parent.mkdir()
+    script.write_bytes((ROOT / "scripts" / "convert_checkpoints").read_bytes())
+    bare = [sys.executable, "-I", "-S", script, "-h"]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert f"run {tmp_path / 'scripts' / 'setup'} first" in done.stderr
