@@ -46,14 +46,17 @@ def _walk(layer: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 def children(layer: Any) -> list[tuple[str, Any]]:
     """Return `(name, child)` for the layers directly inside a layer, once each."""
+    tracked = _keras.child_layers(layer)
+    if not tracked:
+        return []
     functional = _keras.functional_of(layer)
     found: dict[int, tuple[str, Any]] = {}
     if functional is not None:
         found = {id(child): (child.name, child) for child in layer.layers}
-    holders = _attribute_paths(layer)
-    for child in _keras.child_layers(layer):
-        if isinstance(child, keras.layers.InputLayer) or id(child) in found:
-            continue
+    rest = [c for c in tracked if id(c) not in found and not isinstance(c, keras.layers.InputLayer)]
+    # Looking through all attributes costs more than the rest of a walk together.
+    holders = _attribute_paths(layer) if rest else {}
+    for child in rest:
         name = holders.get(id(child), child.name)
         if name != STATE:
             found[id(child)] = (name, child)
@@ -88,6 +91,8 @@ def own_weights(layer: Any) -> dict[str, Any]:
     from process to process, and the attribute's name is used instead.
     """
     parameters, state = _keras.own_variables(layer)
+    if not parameters and not state:
+        return {}
     named: dict[str, Any] = {}
     for variable in [*parameters, *state]:
         name = variable.name
@@ -101,7 +106,8 @@ def own_weights(layer: Any) -> dict[str, Any]:
 def weights(root: Any) -> Iterator[tuple[str, str, Any, Any]]:
     """Yield `(layer path, name, layer, variable)` for every weight in `root`, once each."""
     seen: set[int] = set()
-    for path, layer in [("", root), *walk(root)]:
+    inside = walk(root) if _keras.child_layers(root) else ()
+    for path, layer in [("", root), *inside]:
         for name, variable in own_weights(layer).items():
             if id(variable) not in seen:
                 seen.add(id(variable))

@@ -74,9 +74,15 @@ def validate(
         >>> print(validate(model, model))
         compared structure, weights, outputs: equal
     """
-    graphs = to_graph(before), to_graph(after)
+    return _compare(to_graph(before), to_graph(after), outputs=outputs, replaced=replaced)
+
+
+def _compare(
+    old: ModelGraph, new: ModelGraph, *, outputs: bool, replaced: Collection[str]
+) -> ValidationReport:
+    before, after = old.model, new.model
     compared, notes = ["structure", "weights"], []
-    differences = _structure(*graphs, replaced) + _weights(before, after, replaced)
+    differences = _structure(old, new, replaced) + _weights(before, after, replaced)
     if outputs and replaced:
         notes.append("outputs are not compared: layers were replaced")
     elif outputs and not differences:
@@ -91,15 +97,15 @@ def validate(
     return ValidationReport(tuple(compared), tuple(differences), tuple(notes))
 
 
-def check_rewrite(before: Any, after: Any, *, mode: Validate, replaced: Collection[str]) -> None:
-    """Check a rewritten model against its source.
+def check_rewrite(before: ModelGraph, after: Any, *, mode: Validate, replaced: Collection[str]) -> None:
+    """Check a rewritten model against the graph that was read from its source.
 
     Raises:
         ValidationError: Names every difference.
     """
     if mode == "none":
         return
-    report = validate(before, after, outputs=mode == "outputs", replaced=replaced)
+    report = _compare(before, to_graph(after), outputs=mode == "outputs", replaced=replaced)
     if not report.ok:
         raise ValidationError(f"the rewritten {before.name!r} differs from its source:\n{report}")
 
@@ -143,15 +149,18 @@ def _weights(before: Any, after: Any, replaced: Collection[str]) -> list[str]:
             continue
         if path not in news:
             lines.append(f"weight {path} is gone")
-        elif not same_bits(variable, news[path]):
+        elif variable is not news[path] and not same_bits(variable, news[path]):
             lines.append(f"weight {path} has other values")
     return lines
 
 
 def same_bits(left: Any, right: Any) -> bool:
     """Whether two tensors agree in shape, dtype and every bit; equal NaNs count as equal."""
-    first, second = (np.ascontiguousarray(keras.ops.convert_to_numpy(value)) for value in (left, right))
-    return first.shape == second.shape and first.dtype == second.dtype and first.tobytes() == second.tobytes()
+    first, second = _keras.view(left), _keras.view(right)
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    # Copies that were not trained yet may share their memory with the original.
+    return first.ctypes.data == second.ctypes.data or first.tobytes() == second.tobytes()
 
 
 def _run(model: Any, inputs: Any) -> list[Any]:

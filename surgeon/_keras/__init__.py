@@ -1,6 +1,20 @@
 """The only place that touches private names of Keras, read in Keras 3.12 to 3.15."""
 
 from surgeon._keras.compilation import compile_arguments, shared_slots, slots_of
+from surgeon._keras.duplicates import (
+    MADE_ANEW,
+    TRACKED,
+    bare_layer,
+    can_duplicate,
+    duplicate_variable,
+    is_immutable,
+    is_own_build,
+    is_plain_variable,
+    track_all,
+    track_for_saved_model,
+    tracked_container,
+    tracked_objects,
+)
 from surgeon._keras.graphs import (
     functional_of,
     inbound_nodes,
@@ -48,9 +62,13 @@ from surgeon._keras.variables import (
     read,
     set_path,
     stored_dtype,
+    stored_shape,
+    view,
 )
 
 __all__ = [
+    "MADE_ANEW",
+    "TRACKED",
     "Functional",
     "KerasNode",
     "KerasVariable",
@@ -61,12 +79,15 @@ __all__ = [
     "attributes",
     "autocast_dtype",
     "autocasts",
+    "bare_layer",
+    "can_duplicate",
     "child_layers",
     "compile_arguments",
     "convert_to_tensor",
     "copy_paths",
     "copy_settings",
     "describe_class",
+    "duplicate_variable",
     "fill_sequential",
     "functional_of",
     "get_keras_mask",
@@ -74,7 +95,10 @@ __all__ = [
     "initial_value",
     "input_structure",
     "is_functional_like",
+    "is_immutable",
+    "is_own_build",
     "is_plain_graph",
+    "is_plain_variable",
     "is_readable",
     "is_sparse",
     "is_traced",
@@ -98,6 +122,12 @@ __all__ = [
     "shared_slots",
     "slots_of",
     "stored_dtype",
+    "stored_shape",
+    "track_all",
+    "track_for_saved_model",
     "track_variable",
+    "tracked_container",
+    "tracked_objects",
     "trainable_flag",
+    "view",
 ]

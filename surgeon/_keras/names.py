@@ -14,11 +14,13 @@ try:
     from keras.src import api_export, backend
     from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
     from keras.src.backend.common.variables import get_autocast_scope
+    from keras.src.backend.config import is_nnx_enabled
     from keras.src.models.functional import Functional, functional_like_constructor
     from keras.src.ops.node import Node as KerasNode
     from keras.src.ops.operation import Operation
     from keras.src.saving import object_registration as registration
     from keras.src.saving import serialization_lib as serialization
+    from keras.src.utils.tracking import TrackedDict, TrackedList, TrackedOrderedDict, TrackedSet
 except ImportError as error:
     raise UnsupportedKerasError(
         f"Surgeon knows Keras 3.12 to 3.15, and this is Keras {keras.__version__}: {error}. "
@@ -30,11 +32,16 @@ __all__ = [
     "KerasNode",
     "KerasVariable",
     "Operation",
+    "TrackedDict",
+    "TrackedList",
+    "TrackedOrderedDict",
+    "TrackedSet",
     "api_export",
     "backend",
     "functional_like_constructor",
     "get_autocast_scope",
     "get_keras_mask",
+    "is_nnx_enabled",
     "registration",
     "serialization",
     "set_keras_mask",

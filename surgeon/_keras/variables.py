@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,11 @@ def stored_dtype(variable: Any) -> str:
     return str(keras.backend.standardize_dtype(variable._dtype))
 
 
+def stored_shape(variable: Any) -> tuple[int, ...]:
+    """Return a variable's shape as plain numbers; the public property makes a `TensorShape` each time."""
+    return tuple(map(int, variable._shape))
+
+
 def autocasts(variable: Any) -> bool:
     """Whether a variable is read in the dtype of the autocast scope."""
     return bool(variable._autocast)
@@ -120,3 +126,14 @@ def autocast_dtype() -> str | None:
     """Return the dtype that float variables are read in at this moment, or `None` for their own."""
     scope = get_autocast_scope()
     return None if scope is None else scope.dtype
+
+
+def view(value: Any) -> np.ndarray:
+    """Return the elements of a tensor or variable as a contiguous array, without a copy where possible."""
+    if isinstance(value, KerasVariable):
+        value = value._value
+    if keras.backend.backend() == "tensorflow":
+        value = value.value() if hasattr(value, "read_value") else value
+        with contextlib.suppress(TypeError, ValueError, BufferError):  # strings, bfloat16, sparse tensors
+            return np.asarray(memoryview(value))
+    return np.ascontiguousarray(keras.ops.convert_to_numpy(value))

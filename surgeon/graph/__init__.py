@@ -7,7 +7,7 @@ everything but rebuilding, as one that was read from a live model.
 from surgeon.graph.editor import Change, GraphEditor
 from surgeon.graph.graph_json import graph_from_json, graph_to_json
 from surgeon.graph.model_graph import Edge, ModelGraph
-from surgeon.graph.node import Node, Ref, TensorSpec, Weight
+from surgeon.graph.node import Node, Ref, TensorSpec, Weight, map_leaves
 
 __all__ = [
     "Change",
@@ -20,4 +20,5 @@ __all__ = [
     "Weight",
     "graph_from_json",
     "graph_to_json",
+    "map_leaves",
 ]

@@ -50,22 +50,23 @@ class ModelGraph:
     outputs: Any
     model: Any = field(default=None, compare=False, repr=False)
     held: tuple[Node, ...] = ()
+    derived: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What others have worked out from this very graph, so that it is worked out once."""
 
     def __post_init__(self) -> None:
         """Check that every tensor which is read exists."""
-        for target, ref in self._all_refs():
-            node = self.nodes.get(ref.node)
-            if node is None or ref.index >= len(node.outputs):
-                raise GraphError(
-                    f"{target} reads output {ref.index} of {ref.node!r}: there is no such tensor"
-                )
-
-    def _all_refs(self) -> Iterator[tuple[str, Ref]]:
         for node in self.nodes.values():
             for ref in node.inputs:
-                yield f"node {node.key!r}", ref
+                self._check(ref, "node", node.key)
         for _, ref in refs_in((self.inputs, self.outputs)):
-            yield f"model {self.name!r}", ref
+            self._check(ref, "model", self.name)
+
+    def _check(self, ref: Ref, kind: str, name: str) -> None:
+        node = self.nodes.get(ref.node)
+        if node is None or ref.index >= len(node.outputs):
+            raise GraphError(
+                f"{kind} {name!r} reads output {ref.index} of {ref.node!r}: there is no such tensor"
+            )
 
     def __getitem__(self, key: str) -> Node:
         """Return the node with this key.
@@ -91,11 +92,7 @@ class ModelGraph:
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """Every tensor that goes from one call into an argument of another."""
-        return tuple(
-            Edge(ref, node.key, path)
-            for node in self
-            for path, ref in refs_in((node.args, dict(node.kwargs)))
-        )
+        return tuple(Edge(ref, node.key, path) for node in self for path, ref in node.reads)
 
     @cached_property
     def nx(self) -> nx.MultiDiGraph[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -109,20 +110,49 @@ class Node:
         """The live layer (or operation), or `None` in a graph read from JSON."""
         return self.op
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Ref, ...]:
         """The tensors that this call reads, in the order of its arguments."""
-        return tuple(ref for _, ref in refs_in((self.args, dict(self.kwargs))))
+        return tuple(ref for _, ref in self.reads)
+
+    @cached_property
+    def reads(self) -> tuple[tuple[tuple[Any, ...], Ref], ...]:
+        """The same, each with its path inside `(args, kwargs)`."""
+        return tuple(refs_in((self.args, self.kwargs)))
 
 
 def refs_in(structure: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Ref]]:
     """Return every `Ref` in nested lists, tuples and dicts, with its path."""
     if isinstance(structure, Ref):
         return [(path, structure)]
-    if isinstance(structure, Mapping):
+    found: list[tuple[tuple[Any, ...], Ref]] = []
+    _collect_refs(structure, path, found)
+    return found
+
+
+def _collect_refs(structure: Any, path: tuple[Any, ...], found: list[tuple[tuple[Any, ...], Ref]]) -> None:
+    if isinstance(structure, dict):
         items: Any = structure.items()
     elif isinstance(structure, list | tuple):
         items = enumerate(structure)
+    elif isinstance(structure, Mapping):
+        items = structure.items()
     else:
-        return []
-    return [found for key, value in items for found in refs_in(value, (*path, key))]
+        return
+    for key, value in items:
+        if type(value) is Ref:
+            found.append(((*path, key), value))
+        elif value is not None:
+            _collect_refs(value, (*path, key), found)
+
+
+def map_leaves(structure: Any, function: Callable[[Any], Any]) -> Any:
+    """Return nested lists, tuples and dicts of the same kinds with a function applied to all else."""
+    if isinstance(structure, tuple):
+        items = [map_leaves(item, function) for item in structure]
+        return type(structure)(*items) if hasattr(structure, "_fields") else tuple(items)
+    if isinstance(structure, list):
+        return [map_leaves(item, function) for item in structure]
+    if isinstance(structure, dict):
+        return {key: map_leaves(item, function) for key, item in structure.items()}
+    return function(structure)

@@ -12,7 +12,7 @@ from surgeon.partial import Part
 
 def after_graph(graph: ModelGraph, parts: Mapping[str, Part]) -> ModelGraph:
     """Return a graph in which the named weights train as their parts say."""
-    return _relabel(graph, parts, {})
+    return _relabel(graph, parts, {}) if parts else graph
 
 
 def _relabel(graph: ModelGraph, parts: Mapping[str, Part], done: dict[int, ModelGraph]) -> ModelGraph:

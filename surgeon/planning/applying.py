@@ -28,6 +28,12 @@ def apply(plan: Plan, model: Any, *, validate: Validate = "outputs", share: bool
     check_mode(validate)
     graph = to_graph(model)
     plan.architecture.check(Architecture.of(graph))
+    return apply_to_graph(plan, graph, validate=validate, share=share)
+
+
+def apply_to_graph(plan: Plan, graph: ModelGraph, *, validate: Validate, share: bool) -> Any:
+    """Return a rewritten copy of the model that a graph was just read from."""
+    model = graph.model
     edited, templates = _edited(plan, graph)
     weights, still = weight_sites(graph), still_layers(plan, graph)
     parts = _parts(plan, graph, weights, still)
@@ -36,7 +42,7 @@ def apply(plan: Plan, model: Any, *, validate: Validate = "outputs", share: bool
     _carry_into_replacements(plan, graph, templates)
     _attach(rewritten, plan, parts, still)
     carry_compilation(model, rewritten)
-    check_rewrite(model, rewritten, mode=validate, replaced=frozenset(plan.replacements))
+    check_rewrite(graph, rewritten, mode=validate, replaced=frozenset(plan.replacements))
     return rewritten
 
 
@@ -75,7 +81,7 @@ def _touches(node: Node, touched: set[int]) -> bool:
     """Whether a layer has one of these variables, itself, inside, or tied to another layer's."""
     if node.is_input or not isinstance(node.op, keras.layers.Layer):
         return node.is_input
-    return any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
+    return bool(touched) and any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
 
 
 def _carry_into_replacements(plan: Plan, graph: ModelGraph, layers: dict[str, Any]) -> None:
@@ -100,6 +106,8 @@ def _op_at(graph: ModelGraph, path: str) -> Any:
 
 
 def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str]) -> None:
+    if not (parts or still or plan.asks):
+        return
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
     new = [path for path in plan.asks if path not in parts]  # of layers that a rule put here
     sites = weight_sites(to_graph(model)) if new else {}

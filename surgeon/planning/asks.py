@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import keras
@@ -89,6 +90,12 @@ class WeightSite:
 
 def weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:
     """Return every weight of a graph by path; one that is tied into several layers once."""
+    if "weights" not in graph.derived:
+        graph.derived["weights"] = _weight_sites(graph)
+    return dict(graph.derived["weights"])
+
+
+def _weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:
     found: dict[str, WeightSite] = {}
     seen: set[int] = set()
     for site in sites(graph):
@@ -103,9 +110,15 @@ def weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:
     return found
 
 
+@cache
+def _class_names(cls: type) -> tuple[str, ...]:
+    return tuple(base.__name__ for base in cls.__mro__)
+
+
 def _weight_site(site: Node, name: str, variable: Any, rows: dict[str, Weight]) -> WeightSite:
     weight = rows.get(name) or Weight(name, tuple(variable.shape), _keras.stored_dtype(variable))
-    classes = [cls.__name__ for cls in type(site.op).__mro__]
+    cls: Any = type(site.op)
+    classes = _class_names(cls)
     # Reading a config can be slow or fail, and only an equation is ever looked at.
     config = site.config if "EinsumDense" in classes else {}
     return WeightSite(

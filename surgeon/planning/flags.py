@@ -22,11 +22,11 @@ def still_layers(plan: Plan, graph: ModelGraph) -> frozenset[str]:
     """
     still = {path for path, holds in plan.still.items() if holds}
     released = {path for path, holds in plan.still.items() if not holds}
+    spoken = {path.rpartition("/")[0] for path in plan.asks}
     for site in sites(graph):
         if site.path in plan.still or not hasattr(site.op, "trainable"):
             continue
-        speaks = any(path.rpartition("/")[0] == site.path for path in plan.asks)
-        held = bool(vars(site.op).get(STILL)) or (speaks and not _keras.trainable_flag(site.op))
+        held = bool(vars(site.op).get(STILL)) or (site.path in spoken and not _keras.trainable_flag(site.op))
         if held and site.path not in released:
             still.add(site.path)
     return frozenset(still)

@@ -33,7 +33,12 @@ def make_plan(model: Any, rules: Any) -> Plan:
         RuleError: If something that is no rule is among them.
         NoGraphError: If the model has no graph.
     """
-    maker = _Maker(to_graph(model))
+    return plan_for_graph(to_graph(model), rules)
+
+
+def plan_for_graph(graph: ModelGraph, rules: Any) -> Plan:
+    """Return what rules will do to the model that a graph was just read from; see `make_plan`."""
+    maker = _Maker(graph)
     outcomes = tuple(maker.outcome(rule) for rule in as_rules(rules))
     return maker.plan(outcomes)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from surgeon.planning.making import make_plan
-from surgeon.validation import Validate
+from surgeon.planning.applying import apply_to_graph
+from surgeon.planning.making import plan_for_graph
+from surgeon.roundtrip import to_graph
+from surgeon.validation import Validate, check_mode
 
 
 def rewrite(model: Any, rules: Any, *, validate: Validate = "outputs", share: bool = False) -> Any:
@@ -32,4 +34,6 @@ def rewrite(model: Any, rules: Any, *, validate: Validate = "outputs", share: bo
         >>> [variable.name for variable in tuned.trainable_variables]
         ['bias']
     """
-    return make_plan(model, rules).apply(model, validate=validate, share=share)
+    check_mode(validate)
+    graph = to_graph(model)
+    return apply_to_graph(plan_for_graph(graph, rules), graph, validate=validate, share=share)

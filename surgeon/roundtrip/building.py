@@ -9,9 +9,10 @@ import keras
 
 from surgeon import _keras
 from surgeon.errors import GraphError
-from surgeon.graph import ModelGraph, Node, Ref
-from surgeon.roundtrip.copying import copy_op
+from surgeon.graph import ModelGraph, Node, Ref, map_leaves
+from surgeon.roundtrip.copying import Copier
 from surgeon.roundtrip.models import assemble_model
+from surgeon.roundtrip.reading import to_graph
 from surgeon.roundtrip.state import carry_flags, carry_state, carry_tying, layer_pairs
 
 Op = Any
@@ -48,10 +49,11 @@ def build(graph: ModelGraph, shared: Callable[[Node], bool]) -> Any:
     """Build a model; `shared` says for which nodes the operation is used and not copied."""
     builder = _Builder(shared)
     model = builder.build(graph)
-    pairs = list({id(old): (old, new) for old, new in builder.pairs}.values())
+    remade = [pair for old, new in builder.copier.remade for pair in layer_pairs(old, new)]
+    pairs = list({id(old): (old, new) for old, new in remade}.values())
     for old, new in pairs:
         carry_state(old, new)
-    carry_tying(pairs)
+    carry_tying(pairs, builder.copier.copies)
     for old, new in pairs:
         carry_flags(old, new)
     return model
@@ -60,8 +62,7 @@ def build(graph: ModelGraph, shared: Callable[[Node], bool]) -> Any:
 class _Builder:
     def __init__(self, shared: Callable[[Node], bool]) -> None:
         self.shared = shared
-        self.copies: dict[int, Op] = {}
-        self.pairs: list[tuple[Op, Op]] = []
+        self.copier = Copier(lambda model: self.build(to_graph(model)))
 
     def build(self, graph: ModelGraph) -> Any:
         tensors: Tensors = {}
@@ -70,24 +71,20 @@ class _Builder:
             if node.op is None:
                 raise GraphError(f"{graph.name!r} was read from JSON: it has no layers to build a model from")
             self._call(node, self._op(node), tensors, stale)
-        model = assemble_model(
-            graph, self.copies, _fill(graph.inputs, tensors), _fill(graph.outputs, tensors)
-        )
-        for old, new in model.extra_pairs:
-            self._pair(old, new)
-        return model.model
+        return assemble_model(graph, self.copier, _fill(graph.inputs, tensors), _fill(graph.outputs, tensors))
 
     def _op(self, node: Node) -> Op:
-        if id(node.op) not in self.copies:
-            self.copies[id(node.op)] = self._make(node)
-        return self.copies[id(node.op)]
+        copies = self.copier.copies
+        if id(node.op) not in copies:
+            copies[id(node.op)] = self._make(node)
+        return copies[id(node.op)]
 
     def _make(self, node: Node) -> Op:
         if node.is_new or (self.shared(node) and not _is_edited(node)):
             return node.op
         if node.inner is not None:
             return self.build(node.inner)
-        return copy_op(node.op)
+        return self.copier.operation(node.op)
 
     def _call(self, node: Node, op: Op, tensors: Tensors, stale: set[str]) -> None:
         if node.is_input:
@@ -105,16 +102,6 @@ class _Builder:
                     f"{node.path!r} had {len(node.outputs)} outputs, its replacement has {len(outputs)}"
                 )
         tensors.update((Ref(node.key, index), tensor) for index, tensor in enumerate(outputs))
-        if (
-            node.call_index == 0
-            and op is not node.op
-            and isinstance(op, keras.layers.Layer)
-            and node.inner is None
-        ):
-            self._pair(node.op, op)
-
-    def _pair(self, old: Op, new: Op) -> None:
-        self.pairs.extend(layer_pairs(old, new))
 
 
 def _is_edited(node: Node) -> bool:
@@ -162,4 +149,4 @@ def call_kwargs(node: Node, op: Op) -> dict[str, Any]:
 
 
 def _fill(structure: Any, tensors: Mapping[Ref, Any]) -> Any:
-    return keras.tree.map_structure(lambda leaf: tensors[leaf] if isinstance(leaf, Ref) else leaf, structure)
+    return map_leaves(structure, lambda leaf: tensors[leaf] if type(leaf) is Ref else leaf)

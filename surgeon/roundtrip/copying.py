@@ -1,8 +1,9 @@
-"""An independent copy of one operation."""
+"""Independent copies: of operations, and of whatever the attributes of a model hold."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,13 +11,63 @@ import numpy as np
 
 from surgeon import _keras, paths
 from surgeon.errors import CopyError
+from surgeon.graph import map_leaves
+from surgeon.roundtrip.duplicating import Duplicator
 from surgeon.roundtrip.reading import stock_config
 
 Op = Any
 
 
+class Copier:
+    """Copies what one model is made of, each object once.
+
+    Attributes:
+        copies: The copy of each object, by identity of the original.
+        remade: Original and copy of layers that were made from their config, and have yet to be
+            given their values; all other copies have theirs.
+    """
+
+    def __init__(self, copy_model: Callable[[Any], Any]) -> None:
+        self.copies: dict[int, Any] = {}
+        self.remade: list[tuple[Op, Op]] = []
+        self._duplicator = Duplicator(self.copies, copy_model)
+
+    def operation(self, op: Op) -> Op:
+        """Return the copy of a layer or operation.
+
+        Raises:
+            CopyError: If a layer with weights can be copied neither as an object nor by its config.
+        """
+        if id(op) in self.copies:
+            return self.copies[id(op)]
+        if isinstance(op, keras.layers.Layer) and (copy := self._duplicator.layer(op)) is not None:
+            return copy
+        return self._remake(op)
+
+    def _remake(self, op: Op) -> Op:
+        new = self.copies[id(op)] = copy_op(op)
+        if isinstance(op, keras.layers.Layer):
+            self.remade.append((op, new))
+        return new
+
+    def value(self, value: Any) -> Any:
+        """Return the counterpart of what an attribute holds; what is shared between models stays as it is."""
+        return map_leaves(value, self._counterpart)
+
+    def _counterpart(self, leaf: Any) -> Any:
+        if id(leaf) in self.copies:
+            return self.copies[id(leaf)]
+        if isinstance(leaf, keras.layers.Layer):
+            return self.operation(leaf)
+        for kind, copied in _OF_ONE_MODEL.items():
+            if isinstance(leaf, kind):
+                self.copies[id(leaf)] = copied(leaf)
+                return self.copies[id(leaf)]
+        return leaf
+
+
 def copy_op(op: Op) -> Op:
-    """Return a stock copy of an operation, without its state and without its calls.
+    """Return a stock copy of an operation, made from its config, without its state and its calls.
 
     The copy is built where that is possible without a call; if `built` is false although the
     original is built, calling it will build it.
@@ -113,3 +164,11 @@ def _signature(layer: Op) -> list[tuple[str, tuple[int, ...]]]:
         for path, each in layers
         for name, variable in paths.own_weights(each).items()
     ]
+
+
+_OF_ONE_MODEL: Mapping[type, Callable[[Any], Any]] = {
+    keras.Variable: copy_variable,
+    keras.random.SeedGenerator: copy_seed_generator,
+    keras.metrics.Metric: lambda metric: type(metric).from_config(metric.get_config()),
+}
+"""What belongs to one model alone, with how it is copied."""

@@ -11,7 +11,7 @@ import keras
 
 from surgeon import _keras, paths
 from surgeon.errors import ModelError, NoGraphError
-from surgeon.graph import ModelGraph, Node, Ref, TensorSpec, Weight
+from surgeon.graph import ModelGraph, Node, Ref, TensorSpec, Weight, map_leaves
 from surgeon.partial import PartialVariable
 
 
@@ -41,11 +41,13 @@ def sites(graph: ModelGraph) -> list[Node]:
     Layers inside of other layers (the Dense in a transformer layer) have no call of their own in
     the graph; they appear with their path and weights, without inputs and outputs.
     """
-    found: dict[int, Node] = {}
-    _collect(graph, found)
-    for node in graph.held:
-        found.setdefault(id(node.op), node)
-    return list(found.values())
+    if "sites" not in graph.derived:
+        found: dict[int, Node] = {}
+        _collect(graph, found)
+        for node in graph.held:
+            found.setdefault(id(node.op), node)
+        graph.derived["sites"] = tuple(found.values())
+    return list(graph.derived["sites"])
 
 
 def _collect(graph: ModelGraph, found: dict[int, Node]) -> None:
@@ -55,7 +57,7 @@ def _collect(graph: ModelGraph, found: dict[int, Node]) -> None:
         found[id(node.op)] = node
         if node.inner is not None:
             _collect(node.inner, found)
-        elif isinstance(node.op, keras.layers.Layer):
+        elif isinstance(node.op, keras.layers.Layer) and _keras.child_layers(node.op):
             of_node = {weight.path: weight for weight in node.weights}
             for path, layer in paths.walk(node.op):
                 if id(layer) not in found:
@@ -84,7 +86,8 @@ class _Reader:
     def __init__(self, root: Any) -> None:
         self.root = root
         self.trained = {id(variable) for variable in root.trainable_variables}
-        self.path_of = {id(layer): path for path, layer in paths.walk(root)}
+        self.layers = list(paths.walk(root))
+        self.path_of = {id(layer): path for path, layer in self.layers}
         self.read_already: dict[int, ModelGraph] = {}
 
     def read(self, model: Any, path: str) -> ModelGraph:
@@ -106,17 +109,18 @@ class _Reader:
             name=model.name,
             class_name=type(model).__name__,
             nodes=nodes,
-            inputs=keras.tree.map_structure(ref_of, _keras.input_structure(functional)),
-            outputs=keras.tree.map_structure(ref_of, _keras.output_structure(functional)),
+            inputs=map_leaves(_keras.input_structure(functional), ref_of),
+            outputs=map_leaves(_keras.output_structure(functional), ref_of),
             model=model,
         )
-        return replace(graph, held=self._held(graph)) if model is self.root else graph
+        held = self._held(graph) if model is self.root else ()
+        return replace(graph, held=held) if held else graph
 
     def _held(self, graph: ModelGraph) -> tuple[Node, ...]:
         """Return what attributes of models hold and no graph calls."""
         known = {id(site.op) for site in sites(graph)}
         found = []
-        for path, layer in paths.walk(self.root):
+        for path, layer in self.layers:
             if id(layer) not in known and not isinstance(layer, keras.Model):
                 own = layer_weights(layer, self.trained)
                 name, kind = path.rpartition("/")[2], type(layer).__name__
@@ -125,7 +129,8 @@ class _Reader:
 
     def _node(self, keras_node: Any, key: str, ref_of: Callable[[Any], Any], path: str) -> Node:
         op = keras_node.operation
-        args, kwargs = ((), {}) if keras_node.is_input else keras_node.arguments.convert(ref_of)
+        given = keras_node.arguments
+        args, kwargs = ((), {}) if keras_node.is_input else map_leaves((given.args, given.kwargs), ref_of)
         # A layer that is used at several levels has one path, the shortest.
         full = self.path_of.get(id(op), paths.join(path, op.name))
         has_graph = isinstance(op, keras.Model) and _keras.functional_of(op) is not None
@@ -157,20 +162,20 @@ def layer_weights(layer: Any, trained: Container[int] | None = None) -> tuple[We
     """
     if trained is None:
         trained = {id(variable) for variable in layer.trainable_variables}
-    return tuple(
-        _weight(paths.join(path, name), owner, variable, trained)
-        for path, name, owner, variable in paths.weights(layer)
-    )
+    found, owner, parameters = [], None, set[int]()
+    for path, name, holder, variable in paths.weights(layer):
+        if holder is not owner:
+            owner, parameters = holder, set(map(id, _keras.own_variables(holder)[0]))
+        found.append(_weight(paths.join(path, name), variable, id(variable) in parameters, trained))
+    return tuple(found)
 
 
-def _weight(path: str, owner: Any, variable: Any, trained: Container[int]) -> Weight:
-    parameters, _ = _keras.own_variables(owner)
-    is_parameter = any(variable is parameter for parameter in parameters)
-    shape = tuple(int(size) for size in variable.shape)
+def _weight(path: str, variable: Any, is_parameter: bool, trained: Container[int]) -> Weight:
+    shape = _keras.stored_shape(variable)
     stored = variable.compact if isinstance(variable, PartialVariable) else variable
     count = 0
     if is_parameter and stored is not None and id(stored) in trained:
-        count = math.prod(stored.shape)
+        count = math.prod(_keras.stored_shape(stored))
     role: Literal["parameter", "state"] = "parameter" if is_parameter else "state"
     return Weight(path, shape, _keras.stored_dtype(variable), role, count)
 
@@ -202,7 +207,8 @@ def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:
 
 def _substitute(refs: Mapping[int, Ref]) -> Callable[[Any], Any]:
     def ref_of(leaf: Any) -> Any:
-        return refs.get(id(leaf), leaf) if isinstance(leaf, keras.KerasTensor) else leaf
+        # By identity alone: the tensors live as long as the model, so no other object has their id.
+        return refs.get(id(leaf), leaf)
 
     return ref_of
 

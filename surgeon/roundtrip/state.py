@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -86,11 +86,16 @@ def _own(layer: Layer) -> list[Any]:
     return [*parameters, *state]
 
 
-def carry_tying(pairs: Iterable[tuple[Layer, Layer]]) -> None:
-    """Let copies share a variable where the originals do."""
+def carry_tying(pairs: Iterable[tuple[Layer, Layer]], copies: Mapping[int, Any]) -> None:
+    """Let copies share a variable where the originals do.
+
+    Args:
+        pairs: Layers that were made from their config, with their copies.
+        copies: Copies of variables of other layers, by identity of the original.
+    """
     new_of: dict[int, Any] = {}
     for old, new in pairs:
         for before, after in zip(_own(old), _own(new), strict=True):
-            owner = new_of.setdefault(id(before), after)
+            owner = copies.get(id(before)) or new_of.setdefault(id(before), after)
             if owner is not after:
                 _keras.replace_variable(new, after, owner)
