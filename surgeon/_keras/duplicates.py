@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from surgeon._keras.layers import TENSORFLOW_TABLES
 from surgeon._keras.names import (
     KerasVariable,
     TrackedDict,
@@ -26,7 +27,7 @@ from surgeon._keras.names import (
 
 TRACKED = (TrackedList, TrackedDict, TrackedOrderedDict, TrackedSet)
 
-MADE_ANEW = frozenset(
+MADE_ANEW = TENSORFLOW_TABLES | frozenset(
     {
         "_inbound_nodes",
         "_layers",
@@ -160,7 +161,7 @@ def duplicate_variable(variable: Any, helper: Callable[[Any], Any]) -> Any:
         helper: Copies a regularizer or constraint.
     """
     copy = object.__new__(type(variable))
-    fields = {name: value for name, value in vars(variable).items() if not name.startswith("_self_")}
+    fields = {name: value for name, value in vars(variable).items() if name not in TENSORFLOW_TABLES}
     for name in ("_regularizer", "_constraint"):
         fields[name] = helper(fields[name])
     vars(copy).update(fields, _value=None)

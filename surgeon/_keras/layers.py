@@ -24,6 +24,19 @@ def attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     yield from (vars(layer).get("_modules") or {}).items()
 
 
+TENSORFLOW_TABLES = frozenset(
+    {
+        "_self_name_based_restores",
+        "_self_saveable_object_factories",
+        "_self_setattr_tracking",
+        "_self_unconditional_checkpoint_dependencies",
+        "_self_unconditional_deferred_dependencies",
+        "_self_unconditional_dependency_names",
+        "_self_update_uid",
+    }
+)
+"""Where TensorFlow notes what an object holds. Not by prefix: `_self_attention` is somebody's layer."""
+
 BOOKKEEPING = frozenset(
     {
         "_layers",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from surgeon._keras.layers import BOOKKEEPING, set_trainable_flag, trainable_flag
+from surgeon._keras.layers import BOOKKEEPING, TENSORFLOW_TABLES, set_trainable_flag, trainable_flag
 from surgeon._keras.names import (
     Functional,
 )
 
-_COMPILE_STATE = frozenset(
+COMPILE_STATE = frozenset(
     {
         "_compile_config",
         "_compile_loss",
@@ -44,9 +44,9 @@ _SETTINGS = (
 
 def own_attributes(old: Any, than: Any) -> Iterator[tuple[str, Any]]:
     """Yield the attributes that a model has and a fresh one of its kind has not."""
-    known = _held_by(than).keys() | BOOKKEEPING | _COMPILE_STATE | set(_SETTINGS)
+    known = _held_by(than).keys() | TENSORFLOW_TABLES | BOOKKEEPING | COMPILE_STATE | set(_SETTINGS)
     for name, value in _held_by(old).items():
-        if name not in known and not name.startswith(("_surgeon_", "_self_", "surgeon_")):
+        if name not in known and not name.startswith(("_surgeon_", "surgeon_")):
             yield name, value
 
 

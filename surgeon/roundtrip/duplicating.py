@@ -69,12 +69,6 @@ class Duplicator:
         finally:
             del self._undo[start:]
 
-    def variable(self, variable: Any) -> Any | None:
-        """Return a copy of a variable, or `None` if it is of an unknown kind."""
-        return self.copies.get(id(variable)) or (
-            self._variable(variable) if _keras.is_plain_variable(variable) else None
-        )
-
     def _remember(self, old: Any, new: Any) -> Any:
         self.copies[id(old)] = new
         self._undo.append(id(old))
@@ -112,7 +106,7 @@ class Duplicator:
         _keras.track_all(new, copied)
         own = vars(new)
         for name, value in vars(old).items():
-            if name not in _keras.MADE_ANEW and not name.startswith("_self_"):
+            if name not in _keras.MADE_ANEW:
                 own[name] = value if isinstance(value, ATOMS) else self._copy(value, new)
         _keras.track_for_saved_model(old, new, lambda value: self.copies.get(id(value)))
         return new

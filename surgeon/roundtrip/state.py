@@ -96,6 +96,7 @@ def carry_tying(pairs: Iterable[tuple[Layer, Layer]], copies: Mapping[int, Any])
     new_of: dict[int, Any] = {}
     for old, new in pairs:
         for before, after in zip(_own(old), _own(new), strict=True):
-            owner = copies.get(id(before)) or new_of.setdefault(id(before), after)
+            # Not `or`: a variable is no truth value.
+            owner = copies.get(id(before), new_of.setdefault(id(before), after))
             if owner is not after:
                 _keras.replace_variable(new, after, owner)
