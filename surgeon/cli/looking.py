@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,16 @@ from surgeon.cli import options
 from surgeon.cli.console import note, out, show, show_json
 
 PICTURES = (".svg", ".png", ".pdf", ".dot", ".gv")
+
+
+class Detail(StrEnum):
+    """How much of a model a picture shows."""
+
+    AUTO = "auto"
+    OVERVIEW = "overview"
+    BLOCKS = "blocks"
+    LAYERS = "layers"
+    WEIGHTS = "weights"
 
 
 def inspect(
@@ -58,6 +69,9 @@ def diagram(
         Path, typer.Option("--out", "-o", help=f"Where to draw: {', '.join(PICTURES)}.", dir_okay=False)
     ],
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    detail: Annotated[
+        Detail, typer.Option(help="How much to show; auto takes what fits on a page.")
+    ] = Detail.AUTO,
     architecture: options.Architecture = None,
     imports: options.Imports = None,
     force: options.Force = False,
@@ -71,5 +85,5 @@ def diagram(
     import surgeon
 
     with atomic_output(output, force=force) as temp:
-        surgeon.diagram(loaded, temp, theme=theme)
+        surgeon.diagram(loaded, temp, theme=theme, detail=detail.value)
     note(f"wrote {output}")

@@ -25,7 +25,7 @@ def by_suffix(view: View) -> dict[str, str]:
 
 
 def _grouped(view: View, name_of: Callable[[Card], str]) -> dict[str, str]:
-    names = {key: name_of(card) if _may_join(card) else "" for key, card in view.cards.items()}
+    names = {key: name_of(card) if may_join(card) else "" for key, card in view.cards.items()}
     sizes = Counter(names.values())
     owner = {key: f"block:{name}" if name and sizes[name] > 1 else key for key, name in names.items()}
     if is_acyclic(view, owner):
@@ -33,9 +33,20 @@ def _grouped(view: View, name_of: Callable[[Card], str]) -> dict[str, str]:
     unnamed = {
         key
         for key, card in view.cards.items()
-        if not names[key] and not card.rows and _may_join(card) and is_automatic(card.name, card.classes[0])
+        if not names[key] and not card.rows and may_join(card) and is_automatic(card.name, card.classes[0])
     }
-    return levelled(view, owner, unnamed)
+    return _alone(view, levelled(view, owner, unnamed))
+
+
+def _alone(view: View, owner: dict[str, str]) -> dict[str, str]:
+    """Part inputs and nested models from what drifted onto their level: it all comes after them."""
+    drifted: dict[str, list[str]] = {}
+    for key, name in owner.items():
+        if name != key and name in view.cards and not may_join(view.cards[name]):
+            drifted.setdefault(name, []).append(key)
+    for keys in drifted.values():
+        owner |= dict.fromkeys(keys, f"block:{keys[0]}" if len(keys) > 1 else keys[0])
+    return owner
 
 
 def by_waist(view: View) -> dict[str, str]:
@@ -55,7 +66,7 @@ def by_waist(view: View) -> dict[str, str]:
     for number, key in enumerate(keys):
         is_waist = reach <= number
         reach = max([reach, *(position[target] for target in successors[key])])
-        if not _may_join(view.cards[key]):
+        if not may_join(view.cards[key]):
             owner.update((member, member) for member in (*segment, key))
             segment = []
             continue
@@ -70,7 +81,7 @@ def by_waist(view: View) -> dict[str, str]:
 
 def by_order(view: View) -> dict[str, str]:
     """Assign cards in order of running to a few dozen pieces of equal length."""
-    keys = [key for key, card in view.cards.items() if _may_join(card)]
+    keys = [key for key, card in view.cards.items() if may_join(card)]
     length = max(2, -(-len(keys) // _PIECES))
     owner = {key: key for key in view.cards}
     for start in range(0, len(keys), length):
@@ -79,7 +90,8 @@ def by_order(view: View) -> dict[str, str]:
     return owner if is_acyclic(view, owner) else levelled(view, owner)
 
 
-def _may_join(card: Card) -> bool:
+def may_join(card: Card) -> bool:
+    """Whether a card may become a part of a block."""
     return card.kind != "input" and card.inner is None
 
 

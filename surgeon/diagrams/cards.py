@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from surgeon.diagrams.figures import Figures, human, percent, plural
 from surgeon.diagrams.labels import Span, cell, line, padded, table, text_cell
-from surgeon.diagrams.text import fit, width
+from surgeon.diagrams.text import fit, fit_path, width
 from surgeon.diagrams.theme import GLYPHS, WORDS, State, Theme
 from surgeon.diagrams.view import Card, Row, text_of_shape, text_of_weight
 
@@ -85,6 +85,7 @@ def layer_card(card: Card, theme: Theme, rows: bool, note: Note) -> str:
     ]
     listed = _weight_rows(card.rows, theme) if rows else []
     notes = [([Span(note.text, theme.changed, 9.5, bold=True)], 15)] if note.text else []
+    notes += [([Span(fit(also(card), _WIDEST, 9), theme.muted, 9)], 15)] if card.also else []
     wide = max(_WIDTH, *(round(sum(span.wide for span in spans)) + 1 for spans, _ in lines + listed + notes))
     body = [line(spans, high, wide) for spans, high in lines[:2]]
     body.append(f"<tr>{cell(bar(figures, theme, wide), wide, 12)}</tr>")
@@ -149,7 +150,11 @@ def _stripe(figures: Figures, theme: Theme, high: int) -> str:
 def _weight_rows(rows: tuple[Row, ...], theme: Theme) -> list[tuple[list[Span], int]]:
     shown = rows if len(rows) <= _MOST_ROWS else rows[: _MOST_ROWS - 1]
     texts = [
-        (fit(row.label, 120, 9), fit(text_of_weight(row.weight.shape), 90, 9), Figures.of_one(row.weight))
+        (
+            fit_path(row.label, 120, 9),
+            fit(text_of_weight(row.weight.shape), 90, 9),
+            Figures.of_one(row.weight),
+        )
         for row in shown
     ]
     columns = [max((width(text[column], 9) for text in texts), default=0.0) + 10 for column in (0, 1)]  # type: ignore[arg-type]
@@ -178,6 +183,8 @@ def row_word(figures: Figures) -> str:
 def chip(card: Card, theme: Theme, note: Note, name_inputs: bool) -> str:
     """Return the label of a card without weights: an input, an operation, a shared call."""
     spans = [Span(fit(chip_text(card, name_inputs), _WIDEST, 10), theme.muted, 10)]
+    if card.also:
+        spans.append(Span(fit(f" · {also(card)}", _WIDEST, 9), theme.muted, 9))
     if note.text:
         spans.append(Span(" " + note.text, theme.changed, 9.5, bold=True))
     wide = sum(round(span.wide) for span in spans)
@@ -185,6 +192,12 @@ def chip(card: Card, theme: Theme, note: Note, name_inputs: bool) -> str:
     border = {"border": 2, "color": theme.changed} if note.framed else {"border": 1, "color": theme.border}
     content = f'<tr><td cellpadding="4">{table(line(spans, 14, wide))}</td></tr>'
     return f"<{table(content, style=style, bgcolor=theme.chip, **border)}>"
+
+
+def also(card: Card) -> str:
+    """Return what a card reads besides the arrows that end at it: `"also reads a, b +1"`."""
+    shown = ", ".join(card.also[:3])
+    return f"also reads {shown}" + (f" +{len(card.also) - 3}" if len(card.also) > 3 else "")
 
 
 def chip_text(card: Card, name_inputs: bool) -> str:

@@ -10,16 +10,21 @@ from surgeon.diagrams.blocks import block, by_order, by_prefix, by_suffix, by_wa
 from surgeon.diagrams.fold import fold, folded
 from surgeon.diagrams.quotient import Make, contract, union
 from surgeon.diagrams.repeats import repeated, repeats
+from surgeon.diagrams.shorten import by_budget
 from surgeon.diagrams.view import Card, View
 from surgeon.errors import RenderError, near_misses
 
-Detail = Literal["auto", "overview", "layers", "weights"]
+Detail = Literal["auto", "overview", "blocks", "layers", "weights"]
 Views = list[View]
 
 _WITH_WEIGHTS = 12  # cards up to which "auto" shows every weight
 _WITH_LAYERS = 22  # cards up to which "auto" shows every layer
-_OVERVIEW = 14  # cards of one model that an overview should not exceed
-# Which nested models an overview leaves open: those with more cards than the first number and
+_BLOCKS = 14  # cards of one model that a picture of its blocks should not exceed
+# Cards for each call in an overview, so that it shows three in a hundred layers at most: in the models of
+# keras.applications up to one call in eight is an operation between layers.
+_SHARE = 0.026
+_FEWEST = 3  # cards that an overview may have in any case: what comes in, the body, the head
+# Which nested models a picture of blocks leaves open: those with more cards than the first number and
 # fewer than the second, if all that gives no more cards than the third.
 _NESTED = ((0, 36, 28), (3, 36, 48), (0, 0, 0))
 
@@ -30,13 +35,13 @@ _STATE: tuple[_Step, ...] = ((repeats("same state"), repeated),)
 _PREFIX: _Step = (by_prefix, block)
 # From the most telling to the shortest. The first one within the limit is taken.
 _WAYS: tuple[tuple[int, tuple[_Step, ...]], ...] = (
-    (_OVERVIEW, _EQUAL),
-    (_OVERVIEW, (_PREFIX, *_EQUAL)),
-    (_OVERVIEW, (_PREFIX, *_SHAPE)),
-    (2 * _OVERVIEW, (_PREFIX, *_STATE)),
-    (2 * _OVERVIEW, (_PREFIX, (by_waist, block), *_SHAPE)),
-    (3 * _OVERVIEW, ((by_suffix, block), *_SHAPE)),
-    (4 * _OVERVIEW, (_PREFIX, (by_waist, block), *_STATE)),
+    (_BLOCKS, _EQUAL),
+    (_BLOCKS, (_PREFIX, *_EQUAL)),
+    (_BLOCKS, (_PREFIX, *_SHAPE)),
+    (2 * _BLOCKS, (_PREFIX, *_STATE)),
+    (2 * _BLOCKS, (_PREFIX, (by_waist, block), *_SHAPE)),
+    (3 * _BLOCKS, ((by_suffix, block), *_SHAPE)),
+    (4 * _BLOCKS, (_PREFIX, (by_waist, block), *_STATE)),
     (0, (_PREFIX, (by_waist, block), (by_order, block))),
 )
 
@@ -57,11 +62,14 @@ def arrange(views: Sequence[View], detail: Detail) -> tuple[Views, bool]:
         )
     layers = _inside_out(list(views), lambda inner: _step(inner, (fold, folded)))
     largest = max(view.size for view in layers)
-    if detail == "overview" or (detail == "auto" and largest > _WITH_LAYERS):
+    if detail == "overview":
+        most = max(_FEWEST, int(_SHARE * min(view.layers for view in views)))
+        return _inside_out(layers, lambda inner: _overview(inner, most), range(0)), False
+    if detail == "blocks" or (detail == "auto" and largest > _WITH_LAYERS):
         shorter = layers
         for too_small, too_large, limit in _NESTED:
             open_sizes = range(too_small + 1, too_large)
-            shorter = _inside_out(layers, _overview, open_sizes)
+            shorter = _inside_out(layers, _blocks, open_sizes)
             if max(view.size for view in shorter) <= limit:
                 break
         return shorter, False
@@ -82,12 +90,22 @@ def _is_ordered(view: View) -> bool:
     return all(position[link.source] < position[link.target] for link in view.links)
 
 
-def _overview(views: Views) -> Views:
+def _overview(views: Views, most: int) -> Views:
+    shorter = _blocks(views)
+    if max(len(view.cards) for view in shorter) > most:
+        shorter = _step(shorter, (by_budget(most), block))
+    return shorter
+
+
+def _blocks(views: Views) -> Views:
+    # Ways that begin alike share what they have made so far.
+    made: dict[tuple[_Step, ...], Views] = {(): views}
     shorter = views
     for limit, steps in _WAYS:
-        shorter = views
-        for step in steps:
-            shorter = _step(shorter, step)
+        for length in range(1, len(steps) + 1):
+            if steps[:length] not in made:
+                made[steps[:length]] = _step(made[steps[: length - 1]], steps[length - 1])
+        shorter = made[steps]
         if max(len(view.cards) for view in shorter) <= limit:
             break
     return shorter

@@ -8,6 +8,7 @@ from typing import Any
 
 import pydot
 
+from surgeon.diagrams.arrows import told_in_words
 from surgeon.diagrams.cards import Note, chip, edge_label, header, layer_card, legend
 from surgeon.diagrams.figures import plural
 from surgeon.diagrams.outline import sentence
@@ -165,6 +166,7 @@ def _add_view(
 
     A nested model's only input is drawn as the model's heading, so that no arrow has to cross it.
     """
+    view = told_in_words(view)
     entries: dict[str, Sequence[str]] = {}
     exits: dict[str, Sequence[str]] = {}
     several = len(view.inputs) > 1
@@ -232,7 +234,11 @@ def _edge(link: Link, ends: _Ends, view: View, writer: _Writer, nested: bool) ->
     edge = pydot.Edge(source, target)
     # An input says its shape itself, unless it is drawn as a heading.
     says_shape = view.cards[link.source].kind == "input" and not (nested and len(view.inputs) == 1)
-    if writer.shapes and not says_shape and (shape := text_of_shape(link.shape)):
+    shape = text_of_shape(link.shape) if not says_shape else ""
+    if link.mask:
+        edge.set("style", "dotted")
+        shape = "mask"
+    if writer.shapes and shape:
         edge.set("label", edge_label(shape, writer.theme))
     return edge
 

@@ -21,8 +21,9 @@ def draw(
         graph: The model.
         theme: `"light"` or `"dark"`.
         detail: `"weights"`: a row for each weight. `"layers"`: a card for each layer with
-            weights. `"overview"`: blocks in one card each, repeats as `×N`. `"auto"`: the first
-            of these that fits on a page.
+            weights. `"blocks"`: blocks in one card each, repeats as `×N`. `"overview"`: as
+            few cards as three in a hundred layers, but three at least. `"auto"`: the first of
+            the first three that fits on a page.
         title: The heading. `None` for the model's name, `""` for no heading.
 
     Raises:

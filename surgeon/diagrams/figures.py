@@ -30,14 +30,19 @@ class Figures:
     @classmethod
     def of(cls, weights: Iterable[Weight]) -> Figures:
         """Add up the elements of some weights."""
-        return sum((cls.of_one(weight) for weight in weights), cls())
+        frozen = trainable = state = 0  # plain numbers: a large model has thousands of weights
+        for weight in weights:
+            if weight.role == "state":
+                state += weight.size
+            else:
+                trainable += weight.trainable
+                frozen += weight.size - weight.trainable
+        return cls(frozen, trainable, state)
 
     @classmethod
     def of_one(cls, weight: Weight) -> Figures:
         """Return the counts of one weight."""
-        if weight.role == "state":
-            return cls(state=weight.size)
-        return cls(frozen=weight.frozen, trainable=weight.trainable)
+        return cls.of((weight,))
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(self.frozen + other.frozen, self.trainable + other.trainable, self.state + other.state)

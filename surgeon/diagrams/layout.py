@@ -18,7 +18,13 @@ from typing import Literal
 
 from surgeon.errors import RenderError
 
-_TIME_LIMIT = 120.0  # seconds
+_TIME_LIMITS = (20.0, 30.0, 60.0)  # seconds for each of the ways below
+# What to tell Graphviz when it takes too long, each way cheaper and plainer than the one before.
+_WAYS = (
+    "",
+    "nslimit=1; nslimit1=1; mclimit=0.2; splines=line;",
+    "nslimit=0.1; nslimit1=0.1; mclimit=0.05; searchsize=5; splines=line;",
+)
 _IN_PYGRAPHVIZ = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -35,34 +41,50 @@ _INSTALL = (
 def lay_out(dot: str, kind: Literal["svg", "pdf"] = "svg") -> bytes:
     """Return the picture of a DOT text.
 
+    A layout that takes too long is given up and tried again with cheaper options; a failing
+    renderer gives way to the next.
+
     Raises:
-        RenderError: If no Graphviz is installed, none of those that are can draw it, or the
-            layout takes longer than two minutes.
+        RenderError: If no Graphviz is installed, none of those that are can draw it, or even the
+            cheapest layout takes longer than a minute.
     """
     failures = []
     for name, command in _renderers(kind):
         try:
-            done = subprocess.run(  # noqa: S603 - the command is one of those below, the graph goes in as data
-                command,
-                input=dot.encode(),
-                capture_output=True,
-                timeout=_TIME_LIMIT,
-                check=False,
-                env=_environment(),
-            )
-        except subprocess.TimeoutExpired as error:
-            raise RenderError(
-                f"{name} needs more than {_TIME_LIMIT:.0f} s for this graph; draw less: detail='overview'"
-            ) from error
+            done = _run_in_time(command, dot)
         except OSError as error:
             failures.append(f"{name}: {error}")
             continue
+        if done is None:
+            raise RenderError(
+                f"{name} needs more than {_TIME_LIMITS[-1]:.0f} s for this graph; "
+                "draw less: detail='overview'"
+            )
         if done.returncode == 0 and done.stdout:
             return done.stdout
         words = done.stderr.decode(errors="replace").strip().splitlines()
         failures.append(f"{name}: {words[-1] if words else f'exit status {done.returncode}'}")
     reason = "; ".join(failures) or "no Graphviz found"
     raise RenderError(f"cannot draw the graph ({reason}); {_INSTALL}")
+
+
+def _run_in_time(command: list[str], dot: str) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a renderer; return `None` if it did not come to an end in any way."""
+    body, end, rest = dot.rpartition("}")
+    for way, limit in zip(_WAYS, _TIME_LIMITS, strict=True):
+        try:
+            # Of two values for an attribute of the graph the later one counts.
+            return subprocess.run(  # noqa: S603 - the command is one of those below, the graph goes in as data
+                command,
+                input=f"{body}{way}{end}{rest}".encode(),
+                capture_output=True,
+                timeout=limit,
+                check=False,
+                env=_environment(),
+            )
+        except subprocess.TimeoutExpired:
+            continue
+    return None
 
 
 def _renderers(kind: str) -> Iterator[tuple[str, list[str]]]:

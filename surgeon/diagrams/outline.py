@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from surgeon.diagrams.cards import Note, chain, chip_text, row_word
+from surgeon.diagrams.cards import Note, also, chain, chip_text, row_word
 from surgeon.diagrams.figures import Figures, plural
 from surgeon.diagrams.text import clean
 from surgeon.diagrams.theme import GLYPHS
@@ -12,7 +12,11 @@ from surgeon.diagrams.view import Card, View, text_of_shape, text_of_weight
 
 
 def sentence(card: Card) -> str:
-    """Return a card as one line: name, classes, state, figures."""
+    """Return a card as one line: name, classes, state, figures, what it reads besides."""
+    return f"{_sentence(card)}, {clean(also(card))}" if card.also else _sentence(card)
+
+
+def _sentence(card: Card) -> str:
     if not card.rows:
         name = f"{card.name}: " if card.kind not in ("shared", "block") else ""
         return clean(name + chip_text(card, name_inputs=False))

@@ -43,6 +43,8 @@ def contract(view: View, owner: Owner, make: Make) -> View:
         make: Makes one card of the cards of an owner; called where there is more than one, or
             where the only one has another key than the owner.
     """
+    if all(owner[key] == key for key in view.cards):
+        return view
     groups: dict[str, list[Card]] = {}
     for key, card in view.cards.items():
         groups.setdefault(owner[key], []).append(card)
@@ -57,7 +59,9 @@ def contract(view: View, owner: Owner, make: Make) -> View:
             continue
         port = link.port if made[source].inner else 0
         slot = link.slot if made[target].inner else 0
-        links.setdefault((source, port, target, slot), Link(source, target, link.shape, port, slot))
+        joined = replace(link, source=source, target=target, port=port, slot=slot)
+        if (source, port, target, slot) not in links or links[source, port, target, slot].mask:
+            links[source, port, target, slot] = joined
     contracted = replace(
         view,
         cards=made,

@@ -30,7 +30,7 @@ def finish(svg: str, theme: Theme, tips: Mapping[str, str], title: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL)
     svg = _TITLE.sub(lambda match: _tip(html.unescape(match.group(1)), tips), svg)
-    svg = _hatched(svg, theme)
+    svg = _outlined(_hatched(svg, theme), theme)
     svg = _TEXT.sub(_drawn, svg)
     head, body = svg.split(">", 1)
     defs = (
@@ -54,6 +54,12 @@ def _hatched(svg: str, theme: Theme) -> str:
     """Hatch the areas that are trainable; letters keep the plain colour."""
     area = re.compile(rf'(<(?:polygon|path|rect) [^>]*?)fill="{theme.trainable}"', re.IGNORECASE)
     return area.sub(rf'\1fill="url(#{_hatch(theme)})"', svg)
+
+
+def _outlined(svg: str, theme: Theme) -> str:
+    """Outline the areas of state: the palest of the fills, and on paper close to none."""
+    area = re.compile(rf'(<polygon fill="{theme.state}") stroke="(?:none|transparent)"', re.IGNORECASE)
+    return area.sub(rf'\1 stroke="{theme.border}" stroke-width="0.8"', svg)
 
 
 def _drawn(match: re.Match[str]) -> str:

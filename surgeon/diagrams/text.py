@@ -71,6 +71,19 @@ def fit(text: str, limit: float, size: float, bold: bool = False) -> str:
     return "…"
 
 
+def fit_path(path: str, limit: float, size: float) -> str:
+    """Return a path, without its first parts where it would be wider than `limit` points.
+
+    Example:
+        >>> fit_path("_self_attention_layer/_query_dense/kernel", 100, 9)
+        '…/_query_dense/kernel'
+    """
+    rest = path
+    while width(short := rest if rest == path else f"…/{rest}", size) > limit and "/" in rest:
+        rest = rest.split("/", 1)[1]
+    return fit(short, limit, size)
+
+
 def clean(text: str) -> str:
     """Return the text with all that XML or a terminal cannot carry replaced."""
     return "".join(_clean_char(char) for char in text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from surgeon.diagrams.figures import Figures
@@ -51,6 +52,7 @@ class Card:
         origin: For a shared call: the key of the first call.
         fresh: The members that the compared model does not have.
         was: The class that this layer has in the compared model, if it has another one.
+        also: Names of what it reads besides, where an arrow would be too long to follow.
     """
 
     key: str
@@ -68,8 +70,9 @@ class Card:
     origin: str = ""
     fresh: tuple[str, ...] = ()
     was: str = ""
+    also: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def figures(self) -> Figures:
         """The elements of all weights on this card."""
         return Figures.of(row.weight for row in self.rows)
@@ -82,13 +85,17 @@ class Card:
 
 @dataclass(frozen=True)
 class Link:
-    """One arrow: output `port` of a card to input `slot` of another, with the tensor's shape."""
+    """One arrow: output `port` of a card to input `slot` of another, with the tensor's shape.
+
+    `mask` tells that the tensor only says which steps count.
+    """
 
     source: str
     target: str
     shape: Shape | None = None
     port: int = 0
     slot: int = 0
+    mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,18 +157,20 @@ class View:
 
 def view_of(graph: ModelGraph) -> View:
     """Return one card for each call of the graph, nested models open."""
-    links = {
-        (ref.node, ref.index, node.key, slot if node.inner else 0): graph.spec(ref).shape
-        for node in graph
-        for slot, ref in enumerate(node.inputs)
-    }
+    links: dict[tuple[str, int, str, int], Link] = {}
+    for node in graph:
+        for slot, (path, ref) in enumerate(refs_in((node.args, dict(node.kwargs)))):
+            end = (ref.node, ref.index, node.key, slot if node.inner else 0)
+            mask = "mask" in str(path[1]) if path[0] == 1 else False
+            link = Link(end[0], end[2], graph.spec(ref).shape, end[1], end[3], mask)
+            # What a call reads both as data and as a mask is data.
+            if end not in links or links[end].mask:
+                links[end] = link
     return View(
         name=graph.name,
         class_name=graph.class_name,
         cards={node.key: _card_of(node, graph) for node in graph},
-        links=tuple(
-            Link(source, target, shape, port, slot) for (source, port, target, slot), shape in links.items()
-        ),
+        links=tuple(links.values()),
         inputs=tuple(ref.node for _, ref in refs_in(graph.inputs)),
         outputs=tuple((ref.node, ref.index) for _, ref in refs_in(graph.outputs)),
     )

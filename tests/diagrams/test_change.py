@@ -75,7 +75,7 @@ def test_within_nested_models():
 
 
 def test_a_run_of_repeats_parts_where_the_change_ends():
-    removed, changed = notes(resnet(20, frozen=0), resnet(20, frozen=8), "overview")
+    removed, changed = notes(resnet(20, frozen=0), resnet(20, frozen=8), "blocks")
     assert removed == {}
     assert changed == {
         "conv1_conv": "152 newly frozen",
@@ -94,7 +94,7 @@ def test_a_removed_block_parts_the_run_on_both_sides():
 
     kept["conv2_block6_1_conv"] = replace(first, args=(Ref("conv2_block4_add"),))
     kept["conv2_block6_add"] = replace(add, args=(Ref("conv2_block4_add"), add.args[1]))
-    removed, changed = notes(before, replace(after, nodes=kept), "overview")
+    removed, changed = notes(before, replace(after, nodes=kept), "blocks")
     assert removed == {"block:conv2_block5": "− removed"}
     assert changed == {}
 

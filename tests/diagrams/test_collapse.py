@@ -19,7 +19,7 @@ from surgeon.diagrams.repeats import Likeness, repeated, repeats
 from surgeon.diagrams.view import View, view_of
 from tests.diagrams.graphs import MODELS, Builder, chain, nested, resnet, shared, tangle, totals, weight
 
-DETAILS = ("auto", "overview", "layers", "weights")
+DETAILS = ("auto", "overview", "blocks", "layers", "weights")
 
 
 def shown(graph, detail):
@@ -85,12 +85,37 @@ def test_a_graph_of_hundreds_fits_on_a_page():
     assert view.size <= 8
 
 
+@pytest.mark.parametrize("count", [3, 40, 130, 400])
+def test_an_overview_has_three_cards_in_a_hundred_layers(count):
+    for graph in (tangle(count), chain(count, trains_from=count // 2), resnet(count // 7)):
+        assert shown(graph, "overview").size <= max(3, 0.03 * len(graph))
+
+
+def test_an_overview_keeps_the_border_between_frozen_and_trainable():
+    cards = shown(chain(200, trains_from=77), "overview").cards.values()
+    assert [(card.layers, card.figures.freeze) for card in cards][1:] == [(77, "frozen"), (123, "trainable")]
+
+
+def test_an_input_is_never_a_part_of_a_block():
+    build = Builder()
+    key = build.add("rescaling", "Rescaling", build.input())
+    for number in (1, 2, 1, 2, 3):
+        key = build.add(
+            f"left{len(build.nodes)}_normal_{number}", "Conv2D", key, weights=(weight("kernel", (2, 2)),)
+        )
+    view = view_of(build.graph(key))
+    owner = by_suffix(view)
+    assert owner["image"] == "image"
+    assert "image" not in [name for key, name in owner.items() if key != "image"]
+    assert is_acyclic(view, owner)
+
+
 def test_a_graph_without_any_order_still_fits():
-    assert shown(tangle(400), "overview").size < 60
+    assert shown(tangle(400), "blocks").size < 60
 
 
 def test_repeats_part_where_the_state_changes():
-    cards = list(shown(chain(40, trains_from=10), "overview").cards.values())
+    cards = list(shown(chain(40, trains_from=10), "blocks").cards.values())
     assert [(card.repeats, card.figures.freeze) for card in cards] == [
         (1, "none"),
         (10, "frozen"),
@@ -106,7 +131,7 @@ def test_repeats_read_the_same_besides_their_chain(same_mask, cards):
     for number, mask in enumerate(masks):
         inputs = (key, masks[0] if same_mask else mask)
         key = build.add(f"layer_{number}", "Attention", *inputs, weights=(weight("kernel", (2, 2)),))
-    view = shown(build.graph(key), "overview")
+    view = shown(build.graph(key), "blocks")
     assert [card.repeats for card in view.cards.values() if card.kind != "input"] == cards[1:]
 
 
@@ -159,7 +184,7 @@ def test_many_nested_models_are_closed():
 
 def test_both_of_two_models_are_joined_alike():
     before, after = resnet(30, frozen=0), resnet(30, frozen=12)
-    views, _ = arrange([view_of(before), view_of(after)], "overview")
+    views, _ = arrange([view_of(before), view_of(after)], "blocks")
     assert [list(view.cards) for view in views] == [list(views[0].cards)] * 2
 
 
@@ -171,7 +196,7 @@ def test_the_union_of_two_orders_that_disagree_is_noticed():
     other.dense("a", other.dense("b", image))
     views = [view_of(build.graph()) for build in (one, other)]
     assert not nx.is_directed_acyclic_graph(digraph(union(views)))
-    arranged, _ = arrange(views, "overview")
+    arranged, _ = arrange(views, "blocks")
     assert [view.figures.parameters for view in arranged] == [50, 50]
 
 
