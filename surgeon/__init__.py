@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from surgeon.planning import diagram as diagram
     from surgeon.planning import make_plan
     from surgeon.planning import rewrite as rewrite
+    from surgeon.reporting import Report as Report
+    from surgeon.reporting import report as report
     from surgeon.roundtrip import restore as restore
     from surgeon.roundtrip import to_graph as to_graph
     from surgeon.roundtrip import to_model as to_model
@@ -85,6 +87,7 @@ _PUBLIC = {
     "PartialConv2D": "partial:PartialConv2D",
     "PartialDense": "partial:PartialDense",
     "Plan": "planning:Plan",
+    "Report": "reporting:Report",
     "Seal": "sealing:Seal",
     "channels": "select:channels",
     "convert": "checkpoint:convert",
@@ -97,6 +100,7 @@ _PUBLIC = {
     "name": "select:name",
     "plan": "planning:make_plan",
     "replace": "rules:replace",
+    "report": "reporting:report",
     "restore": "roundtrip:restore",
     "rewrite": "planning:rewrite",
     "rows": "select:rows",

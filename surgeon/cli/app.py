@@ -70,6 +70,7 @@ for command in (
     operating.restore,
     looking.diff,
     looking.diagram,
+    looking.report,
     converting.convert,
 ):
     app.command()(command)

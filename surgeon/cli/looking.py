@@ -1,4 +1,4 @@
-"""Commands that only look: `inspect`, `diff`, `diagram`."""
+"""Commands that only look: `inspect`, `diff`, `diagram`, `report`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from surgeon.cli import options
 from surgeon.cli.console import note, out, show, show_json
 
 PICTURES = (".svg", ".png", ".pdf", ".dot", ".gv")
+PAGES = (".html", ".htm")
 
 
 class Detail(StrEnum):
@@ -86,4 +87,25 @@ def diagram(
 
     with atomic_output(output, force=force) as temp:
         surgeon.diagram(loaded, temp, theme=theme, detail=detail.value)
+    note(f"wrote {output}")
+
+
+def report(
+    before: options.Model,
+    after: options.Model,
+    output: options.Output,
+    architecture: options.Architecture = None,
+    imports: options.Imports = None,
+    force: options.Force = False,
+) -> None:
+    """Write one HTML page about two models: pictures, every layer, what differs."""
+    options.check_model(before, architecture)
+    options.check_model(after, architecture)
+    options.check_output(output, PAGES, force=force)
+    one = options.open_model(before, architecture, imports)
+    other = options.open_model(after, architecture, imports)
+    import surgeon
+
+    with atomic_output(output, force=force) as temp:
+        surgeon.report(one, other, temp)
     note(f"wrote {output}")

@@ -11,7 +11,7 @@ import typer
 from surgeon.checkpoint.publish import atomic_output
 from surgeon.cli import options
 from surgeon.cli.console import note, show, show_json
-from surgeon.cli.looking import PICTURES
+from surgeon.cli.looking import PAGES, PICTURES
 
 MODELS = (".keras", ".weights.h5")
 
@@ -57,6 +57,7 @@ def rewrite(
     architecture: options.Architecture = None,
     imports: options.Imports = None,
     diagram: options.Diagram = None,
+    page: options.Page = None,
     validate: Annotated[
         Validation, typer.Option(help="What to compare before and after.")
     ] = Validation.OUTPUTS,
@@ -67,6 +68,8 @@ def rewrite(
     options.check_output(output, MODELS, force=force, sources=_given(model, rules, architecture))
     if diagram is not None:
         options.check_output(diagram, PICTURES, force=force)
+    if page is not None:
+        options.check_output(page, PAGES, force=force)
     steps = options.read_rules(rules)
     loaded = options.open_model(model, architecture, imports)
     import surgeon
@@ -76,6 +79,10 @@ def rewrite(
     _save(rewritten, output, force=force)
     if diagram is not None:
         _draw(made, diagram, force=force)
+    if page is not None:
+        with atomic_output(page, force=force) as temp:
+            surgeon.report(loaded, rewritten, temp, plan=made)
+        note(f"wrote {page}")
 
 
 def restore(

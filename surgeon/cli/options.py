@@ -32,6 +32,10 @@ Diagram = Annotated[
     Path | None,
     typer.Option("--diagram", "-d", help="Draw before and after: .svg, .png, .pdf or .dot.", dir_okay=False),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write an HTML page about what was done.", dir_okay=False),
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Imports = Annotated[

@@ -5,7 +5,9 @@ can be drawn on a machine without Keras.
 """
 
 from surgeon.diagrams.detail import Detail
-from surgeon.diagrams.draw import draw, draw_change
+from surgeon.diagrams.draw import draw, draw_change, draw_pair
 from surgeon.diagrams.drawing import Drawing
+from surgeon.diagrams.svg import with_ids
+from surgeon.diagrams.theme import DARK, LIGHT
 
-__all__ = ["Detail", "Drawing", "draw", "draw_change"]
+__all__ = ["DARK", "LIGHT", "Detail", "Drawing", "draw", "draw_change", "draw_pair", "with_ids"]

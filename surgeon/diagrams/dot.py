@@ -41,10 +41,15 @@ class Panel:
 
 @dataclass(frozen=True)
 class Source:
-    """DOT text, and for each of its ids what a reader should see when pointing at it."""
+    """DOT text, and for each of its ids what a reader should see when pointing at it.
+
+    `members` tells for each id the calls that it stands for, by key led by those of the nested
+    models around them.
+    """
 
     text: str
     tips: tuple[tuple[str, str], ...]
+    members: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class _Writer:
@@ -53,11 +58,13 @@ class _Writer:
     def __init__(self, theme: Theme, rows: bool, shapes: bool) -> None:
         self.theme, self.rows, self.shapes = theme, rows, shapes
         self.tips: dict[str, str] = {}
+        self.members: dict[str, tuple[str, ...]] = {}
         self.clusters = 0
 
-    def node_id(self, card: Card) -> str:
+    def node_id(self, card: Card, prefix: str) -> str:
         name = f"n{len(self.tips)}"
         self.tips[name] = sentence(card)
+        self.members[name] = tuple(prefix + member for member in card.members)
         return name
 
     def cluster(self, **attributes: Any) -> pydot.Subgraph:
@@ -103,7 +110,7 @@ def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
     writer = _Writer(theme, rows, shapes=links < _NO_SHAPES)
     for panel in panels:
         _add_panel(graph, panel, writer)
-    return Source(graph.to_string(), tuple(writer.tips.items()))
+    return Source(graph.to_string(), tuple(writer.tips.items()), tuple(writer.members.items()))
 
 
 def _class(state: State) -> dict[str, Any]:
@@ -178,7 +185,7 @@ def _add_view(
             outputs = card.inner.outputs or [(list(ends.exits)[-1], 0)]
             exits[key] = [_exit(ends, name, port) for name, port in outputs]
             continue
-        name = writer.node_id(card)
+        name = writer.node_id(card, prefix)
         state = card.figures.freeze
         if heading and card.kind == "input" and not several:
             label = heading
@@ -222,7 +229,7 @@ def _add_nested(
     graph.add_subgraph(cluster)
     ends = _add_view(cluster, inner, notes, writer, prefix, heading)
     if len(inner.inputs) != 1:
-        name = writer.node_id(card)
+        name = writer.node_id(card, prefix[: -len(card.key) - 1])
         cluster.add_node(pydot.Node(name, id=name, label=heading))
         for entry in inner.inputs or list(inner.cards)[:1]:
             cluster.add_edge(pydot.Edge(name, ends.entries[entry][0], style="invis"))

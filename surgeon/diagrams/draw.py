@@ -39,7 +39,12 @@ def draw(
     source = write([Panel(view, heading)], colors, rows)
     name = heading or graph.name
     return Drawing(
-        f"{name}: {view.figures.summary}", source.text, outline(view, name, {}, rows), colors, source.tips
+        f"{name}: {view.figures.summary}",
+        source.text,
+        outline(view, name, {}, rows),
+        colors,
+        source.tips,
+        source.members,
     )
 
 
@@ -67,11 +72,38 @@ def draw_change(
         RenderError: If there is no such theme or detail; names near misses.
     """
     colors = theme_named(theme)
-    old, new = view_of(before), view_of(after)
-    (old, new), rows = arrange([compared(old, new), compared(new, old)], detail)
-    removed, changed = notes_of(old, "before"), notes_of(new, "after")
-    panels = [Panel(old, titles[0], removed, boxed=True), Panel(new, titles[1], changed, boxed=True)]
+    panels, rows = _panels(before, after, detail, titles)
     source = write(panels, colors, rows)
     text = "\n\n".join(outline(panel.view, panel.title, panel.notes, rows) for panel in panels)
-    title = f"{titles[0]}: {old.figures.summary}; {titles[1]}: {new.figures.summary}"
-    return Drawing(title, source.text, text, colors, source.tips)
+    title = "; ".join(f"{panel.title}: {panel.view.figures.summary}" for panel in panels)
+    return Drawing(title, source.text, text, colors, source.tips, source.members)
+
+
+def draw_pair(
+    before: ModelGraph, after: ModelGraph, *, theme: str = "light", detail: Detail = "auto"
+) -> tuple[Drawing, Drawing]:
+    """Return what `draw_change` shows as two pictures without headings.
+
+    Raises:
+        RenderError: If there is no such theme or detail; names near misses.
+    """
+    colors = theme_named(theme)
+    panels, rows = _panels(before, after, detail, ("before", "after"))
+    drawings = []
+    for panel in panels:
+        source = write([Panel(panel.view, "", panel.notes)], colors, rows)
+        text = outline(panel.view, panel.title, panel.notes, rows)
+        title = f"{panel.title}: {panel.view.figures.summary}"
+        drawings.append(Drawing(title, source.text, text, colors, source.tips, source.members))
+    return drawings[0], drawings[1]
+
+
+def _panels(
+    before: ModelGraph, after: ModelGraph, detail: Detail, titles: tuple[str, str]
+) -> tuple[list[Panel], bool]:
+    old, new = view_of(before), view_of(after)
+    (old, new), rows = arrange([compared(old, new), compared(new, old)], detail)
+    return [
+        Panel(old, titles[0], notes_of(old, "before"), boxed=True),
+        Panel(new, titles[1], notes_of(new, "after"), boxed=True),
+    ], rows

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from surgeon.diagrams.layout import lay_out
 from surgeon.diagrams.png import rasterize
-from surgeon.diagrams.svg import finish
+from surgeon.diagrams.svg import finish, with_ids
 from surgeon.diagrams.theme import Theme
 from surgeon.errors import RenderError, near_misses
 
@@ -31,6 +32,8 @@ class Drawing:
         text: The same as a tree of text.
         theme: Its colours.
         tips: What pointing at each card tells, by id.
+        members: The calls that each card stands for, by id; keys led by those of the nested models
+            around them.
 
     Example:
         >>> from surgeon.diagrams import draw
@@ -45,6 +48,7 @@ class Drawing:
     text: str = field(repr=False)
     theme: Theme = field(repr=False)
     tips: tuple[tuple[str, str], ...] = field(repr=False)
+    members: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), repr=False)
 
     @cached_property
     def svg(self) -> str:
@@ -94,7 +98,7 @@ class Drawing:
             raise RenderError(
                 f"cannot save {path.name!r}: there is no folder {str(path.parent)!r}; create it first"
             )
-        _write(path, self._data(suffix))
+        write_whole(path, self._data(suffix))
         return path
 
     def _data(self, suffix: str) -> bytes:
@@ -114,7 +118,8 @@ class Drawing:
         """Return the picture and the text for a notebook; the text alone where nothing can draw."""
         bundle = {"text/plain": self.text}
         try:
-            bundle["image/svg+xml"] = self.svg
+            # Ids are shared by all outputs of a page.
+            bundle["image/svg+xml"] = with_ids(self.svg, f"surgeon-{crc32(self.dot.encode()):08x}-")
         except RenderError as error:
             bundle["text/plain"] = f"{self.text}\n({error})"
         return {
@@ -124,7 +129,8 @@ class Drawing:
         }
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is complete or absent, whatever happens meanwhile."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:

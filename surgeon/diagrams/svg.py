@@ -42,6 +42,11 @@ def finish(svg: str, theme: Theme, tips: Mapping[str, str], title: str) -> str:
     return f'{head} role="img" aria-label="{label}">\n<title>{label}</title>\n{defs}{body}'
 
 
+def with_ids(svg: str, prefix: str) -> str:
+    """Return the SVG with each id, and each use of it, led by a prefix: several fit on one page."""
+    return re.sub(r'(\bid="|\burl\(#)', rf"\g<1>{prefix}", svg)
+
+
 def _tip(name: str, tips: Mapping[str, str]) -> str:
     return f"<title>{escape(tips[name])}</title>" if name in tips else ""
 

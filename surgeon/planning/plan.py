@@ -136,6 +136,17 @@ class Plan:
 
         return draw_plan(self, path, **options)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Return text and picture for a notebook; the text alone for a plan without graphs."""
+        bundle = {"text/plain": str(self)}
+        if self.before is not None and self.after is not None:
+            bundle = {**self.diagram()._repr_mimebundle_(include, exclude), **bundle}
+        return {
+            kind: data
+            for kind, data in bundle.items()
+            if (not include or kind in include) and not (exclude and kind in exclude)
+        }
+
     def __str__(self) -> str:
         from surgeon.planning.text import plan_text
 

@@ -162,3 +162,15 @@ def test_the_terminal_stays_clean(model):
     )
     assert done.stderr == ""
     assert "dense_1" in done.stdout
+
+
+def test_a_report_of_two_files_and_of_a_rewrite(model, rules, tmp_path):
+    tuned, page = tmp_path / "tuned.keras", tmp_path / "page.html"
+    run("rewrite", model, "--rules", rules, "-o", tuned, "--report", page)
+    text = page.read_text(encoding="utf-8")
+    assert "freeze(&#x27;dense_1&#x27;)" in text
+    assert "equal, bit for bit" in text
+    run("report", model, tuned, "-o", page, code=2)
+    run("report", model, tuned, "-o", page, "--force")
+    assert "No plan was given" in page.read_text(encoding="utf-8")
+    run("report", model, tuned, "-o", tmp_path / "page.svg", code=2)
