@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from surgeon.errors import UnsupportedKerasError as UnsupportedKerasError
     from surgeon.errors import ValidationError as ValidationError
     from surgeon.errors import WeightNameError as WeightNameError
+    from surgeon.exports import to_graphml as to_graphml
+    from surgeon.exports import to_model_explorer as to_model_explorer
     from surgeon.graph import ModelGraph as ModelGraph
     from surgeon.partial import Part as Part
     from surgeon.partial import PartialConv2D as PartialConv2D
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from surgeon.planning import diagram as diagram
     from surgeon.planning import make_plan
     from surgeon.planning import rewrite as rewrite
+    from surgeon.plots import plot_depth as plot_depth
+    from surgeon.plots import plot_drift as plot_drift
+    from surgeon.plots import plot_mask as plot_mask
     from surgeon.reporting import Report as Report
     from surgeon.reporting import report as report
     from surgeon.roundtrip import restore as restore
@@ -99,6 +104,9 @@ _PUBLIC = {
     "load_rules": "rules:load_rules",
     "name": "select:name",
     "plan": "planning:make_plan",
+    "plot_depth": "plots:plot_depth",
+    "plot_drift": "plots:plot_drift",
+    "plot_mask": "plots:plot_mask",
     "replace": "rules:replace",
     "report": "reporting:report",
     "restore": "roundtrip:restore",
@@ -106,7 +114,9 @@ _PUBLIC = {
     "rows": "select:rows",
     "seal": "sealing:seal",
     "to_graph": "roundtrip:to_graph",
+    "to_graphml": "exports:to_graphml",
     "to_model": "roundtrip:to_model",
+    "to_model_explorer": "exports:to_model_explorer",
     "train": "rules:train",
     "validate": "validation:validate",
     "where": "select:where",
