@@ -37,13 +37,27 @@ if TYPE_CHECKING:
     from surgeon.exports import to_graphml as to_graphml
     from surgeon.exports import to_model_explorer as to_model_explorer
     from surgeon.graph import ModelGraph as ModelGraph
+    from surgeon.library import add_l2 as add_l2
+    from surgeon.library import bias_only as bias_only
+    from surgeon.library import change_activation as change_activation
+    from surgeon.library import dropout_after as dropout_after
+    from surgeon.library import fold_batch_norm as fold_batch_norm
+    from surgeon.library import freeze_batch_norm as freeze_batch_norm
+    from surgeon.library import new_head as new_head
+    from surgeon.library import strip_training_only as strip_training_only
+    from surgeon.library import to_average_pooling as to_average_pooling
+    from surgeon.library import to_group_norm as to_group_norm
     from surgeon.partial import Part as Part
     from surgeon.partial import PartialConv2D as PartialConv2D
     from surgeon.partial import PartialDense as PartialDense
     from surgeon.planning import Plan as Plan
     from surgeon.planning import diagram as diagram
+    from surgeon.planning import extract as extract
+    from surgeon.planning import find as find
+    from surgeon.planning import join as join
     from surgeon.planning import make_plan
     from surgeon.planning import rewrite as rewrite
+    from surgeon.planning import split as split
     from surgeon.plots import plot_depth as plot_depth
     from surgeon.plots import plot_drift as plot_drift
     from surgeon.plots import plot_mask as plot_mask
@@ -52,17 +66,54 @@ if TYPE_CHECKING:
     from surgeon.roundtrip import restore as restore
     from surgeon.roundtrip import to_graph as to_graph
     from surgeon.roundtrip import to_model as to_model
+    from surgeon.rules import change_input as change_input
+    from surgeon.rules import configure as configure
+    from surgeon.rules import duplicate as duplicate
+    from surgeon.rules import filled as filled
     from surgeon.rules import freeze as freeze
+    from surgeon.rules import inline as inline
+    from surgeon.rules import insert_after as insert_after
+    from surgeon.rules import insert_before as insert_before
     from surgeon.rules import load_rules as load_rules
+    from surgeon.rules import lora as lora
+    from surgeon.rules import prune as prune
+    from surgeon.rules import remove as remove
+    from surgeon.rules import rename as rename
+    from surgeon.rules import repeat as repeat
     from surgeon.rules import replace as replace
+    from surgeon.rules import rewire as rewire
+    from surgeon.rules import rule as rule
+    from surgeon.rules import share as share
     from surgeon.rules import train as train
+    from surgeon.rules import unshare as unshare
+    from surgeon.rules import wrap as wrap
     from surgeon.sealing import Seal as Seal
     from surgeon.sealing import seal as seal
+    from surgeon.select import any_tensor as any_tensor
+    from surgeon.select import between as between
+    from surgeon.select import called as called
+    from surgeon.select import chain as chain
     from surgeon.select import channels as channels
+    from surgeon.select import consumers_of as consumers_of
+    from surgeon.select import depth as depth
+    from surgeon.select import downstream_of as downstream_of
+    from surgeon.select import either as either
     from surgeon.select import elements as elements
+    from surgeon.select import ends as ends
+    from surgeon.select import every as every
+    from surgeon.select import first as first
+    from surgeon.select import has_weight as has_weight
+    from surgeon.select import inside as inside
     from surgeon.select import isa as isa
+    from surgeon.select import last as last
     from surgeon.select import name as name
+    from surgeon.select import node as node
+    from surgeon.select import nth as nth
+    from surgeon.select import optional as optional
+    from surgeon.select import pattern as pattern
+    from surgeon.select import producers_of as producers_of
     from surgeon.select import rows as rows
+    from surgeon.select import upstream_of as upstream_of
     from surgeon.select import where as where
     from surgeon.validation import validate as validate
 
@@ -75,51 +126,102 @@ _PUBLIC = {
     "CopyError": "errors:CopyError",
     "GraphError": "errors:GraphError",
     "ModelError": "errors:ModelError",
+    "ModelGraph": "graph:ModelGraph",
     "NoGraphError": "errors:NoGraphError",
     "NoMatchError": "errors:NoMatchError",
+    "Part": "partial:Part",
+    "PartialConv2D": "partial:PartialConv2D",
+    "PartialDense": "partial:PartialDense",
+    "Plan": "planning:Plan",
     "PlanError": "errors:PlanError",
     "RefusedError": "errors:RefusedError",
     "RenderError": "errors:RenderError",
+    "Report": "reporting:Report",
     "RuleError": "errors:RuleError",
     "RuleFileError": "errors:RuleFileError",
+    "Seal": "sealing:Seal",
     "SealBrokenError": "errors:SealBrokenError",
     "SelectionError": "errors:SelectionError",
     "UnsupportedKerasError": "errors:UnsupportedKerasError",
     "ValidationError": "errors:ValidationError",
     "WeightNameError": "errors:WeightNameError",
-    "ModelGraph": "graph:ModelGraph",
-    "Part": "partial:Part",
-    "PartialConv2D": "partial:PartialConv2D",
-    "PartialDense": "partial:PartialDense",
-    "Plan": "planning:Plan",
-    "Report": "reporting:Report",
-    "Seal": "sealing:Seal",
+    "add_l2": "library:add_l2",
+    "any_tensor": "select:any_tensor",
+    "between": "select:between",
+    "bias_only": "library:bias_only",
+    "called": "select:called",
+    "chain": "select:chain",
+    "change_activation": "library:change_activation",
+    "change_input": "rules:change_input",
     "channels": "select:channels",
+    "configure": "rules:configure",
+    "consumers_of": "select:consumers_of",
     "convert": "checkpoint:convert",
+    "depth": "select:depth",
     "diagram": "planning:diagram",
     "diff": "differences:diff",
+    "downstream_of": "select:downstream_of",
+    "dropout_after": "library:dropout_after",
+    "duplicate": "rules:duplicate",
+    "either": "select:either",
     "elements": "select:elements",
+    "ends": "select:ends",
+    "every": "select:every",
+    "extract": "planning:extract",
+    "filled": "rules:filled",
+    "find": "planning:find",
+    "first": "select:first",
+    "fold_batch_norm": "library:fold_batch_norm",
     "freeze": "rules:freeze",
+    "freeze_batch_norm": "library:freeze_batch_norm",
+    "has_weight": "select:has_weight",
+    "inline": "rules:inline",
+    "insert_after": "rules:insert_after",
+    "insert_before": "rules:insert_before",
+    "inside": "select:inside",
     "isa": "select:isa",
+    "join": "planning:join",
+    "last": "select:last",
     "load_rules": "rules:load_rules",
+    "lora": "rules:lora",
     "name": "select:name",
+    "new_head": "library:new_head",
+    "node": "select:node",
+    "nth": "select:nth",
+    "optional": "select:optional",
+    "pattern": "select:pattern",
     "plan": "planning:make_plan",
     "plot_depth": "plots:plot_depth",
     "plot_drift": "plots:plot_drift",
     "plot_mask": "plots:plot_mask",
+    "producers_of": "select:producers_of",
+    "prune": "rules:prune",
+    "remove": "rules:remove",
+    "rename": "rules:rename",
+    "repeat": "rules:repeat",
     "replace": "rules:replace",
     "report": "reporting:report",
     "restore": "roundtrip:restore",
+    "rewire": "rules:rewire",
     "rewrite": "planning:rewrite",
     "rows": "select:rows",
+    "rule": "rules:rule",
     "seal": "sealing:seal",
+    "share": "rules:share",
+    "split": "planning:split",
+    "strip_training_only": "library:strip_training_only",
+    "to_average_pooling": "library:to_average_pooling",
     "to_graph": "roundtrip:to_graph",
     "to_graphml": "exports:to_graphml",
+    "to_group_norm": "library:to_group_norm",
     "to_model": "roundtrip:to_model",
     "to_model_explorer": "exports:to_model_explorer",
     "train": "rules:train",
+    "unshare": "rules:unshare",
+    "upstream_of": "select:upstream_of",
     "validate": "validation:validate",
     "where": "select:where",
+    "wrap": "rules:wrap",
 }
 
 __all__ = ["SurgeonError", "__version__", *_PUBLIC]  # noqa: PLE0604 - the names are strings

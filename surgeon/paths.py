@@ -112,3 +112,8 @@ def weights(root: Any) -> Iterator[tuple[str, str, Any, Any]]:
             if id(variable) not in seen:
                 seen.add(id(variable))
                 yield path, name, layer, variable
+
+
+def weights_of(op: Any) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield as `weights` does; nothing for an operation that is no layer."""
+    return weights(op) if isinstance(op, keras.layers.Layer) else iter(())

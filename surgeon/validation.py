@@ -58,7 +58,7 @@ def check_mode(mode: str) -> None:
 
 
 def validate(
-    before: Any, after: Any, *, outputs: bool = True, replaced: Collection[str] = ()
+    before: Any, after: Any, *, outputs: bool = True, replaced: Collection[str] = (), edited: bool = False
 ) -> ValidationReport:
     """Compare two models: layers, how they are joined, weights and outputs, bit for bit.
 
@@ -67,6 +67,7 @@ def validate(
         after: Another one, rewritten from it or not.
         outputs: Whether to run both on the same seeded random inputs.
         replaced: Paths of layers that are meant to differ.
+        edited: Whether the layers are meant to be joined in another way.
 
     Example:
         >>> import keras
@@ -74,17 +75,19 @@ def validate(
         >>> print(validate(model, model))
         compared structure, weights, outputs: equal
     """
-    return _compare(to_graph(before), to_graph(after), outputs=outputs, replaced=replaced)
+    graphs = to_graph(before), to_graph(after)
+    return _compare(*graphs, outputs=outputs, replaced=replaced, edited=edited)
 
 
 def _compare(
-    old: ModelGraph, new: ModelGraph, *, outputs: bool, replaced: Collection[str]
+    old: ModelGraph, new: ModelGraph, *, outputs: bool, replaced: Collection[str], edited: bool
 ) -> ValidationReport:
     before, after = old.model, new.model
     compared, notes = ["structure", "weights"], []
-    differences = _structure(old, new, replaced) + _weights(before, after, replaced)
-    if outputs and replaced:
-        notes.append("outputs are not compared: layers were replaced")
+    differences = _structure(old, new, replaced, edited=edited)
+    differences += _weights(before, after, replaced)
+    if outputs and (replaced or edited):
+        notes.append("outputs are not compared: the structure was changed")
     elif outputs and not differences:
         try:
             olds = _run(before, inputs := random_inputs(before))
@@ -97,7 +100,9 @@ def _compare(
     return ValidationReport(tuple(compared), tuple(differences), tuple(notes))
 
 
-def check_rewrite(before: ModelGraph, after: Any, *, mode: Validate, replaced: Collection[str]) -> None:
+def check_rewrite(
+    before: ModelGraph, after: Any, *, mode: Validate, replaced: Collection[str], edited: bool = False
+) -> None:
     """Check a rewritten model against the graph that was read from its source.
 
     Raises:
@@ -105,7 +110,8 @@ def check_rewrite(before: ModelGraph, after: Any, *, mode: Validate, replaced: C
     """
     if mode == "none":
         return
-    report = _compare(before, to_graph(after), outputs=mode == "outputs", replaced=replaced)
+    outputs = mode == "outputs"
+    report = _compare(before, to_graph(after), outputs=outputs, replaced=replaced, edited=edited)
     if not report.ok:
         raise ValidationError(f"the rewritten {before.name!r} differs from its source:\n{report}")
 
@@ -114,12 +120,15 @@ def _within(path: str, replaced: Collection[str]) -> bool:
     return any(path == outer or path.startswith(outer + "/") for outer in replaced)
 
 
-def _structure(before: ModelGraph, after: ModelGraph, replaced: Collection[str]) -> list[str]:
+def _structure(
+    before: ModelGraph, after: ModelGraph, replaced: Collection[str], *, edited: bool = False
+) -> list[str]:
     lines = []
-    if before.class_name != after.class_name:
+    free = edited or bool(replaced)
+    if before.class_name != after.class_name and not free:
         lines.append(f"class {before.class_name} became {after.class_name}")
     olds, news = ({site.path: site for site in sites(graph)} for graph in (before, after))
-    if not replaced and list(olds) != list(news):
+    if not free and list(olds) != list(news):
         lines += [f"{path} is gone" for path in olds.keys() - news.keys()]
         lines += [f"{path} is new" for path in news.keys() - olds.keys()]
         lines = sorted(lines) or ["the layers have another order"]
@@ -127,9 +136,9 @@ def _structure(before: ModelGraph, after: ModelGraph, replaced: Collection[str])
         old, new = olds[path], news[path]
         if old.class_name != new.class_name and not _within(path, replaced):
             lines.append(f"{path}: class {old.class_name} became {new.class_name}")
-        if old.outputs != new.outputs and not replaced:
+        if old.outputs != new.outputs and not free:
             lines.append(f"{path}: outputs {old.outputs} became {new.outputs}")
-    if not replaced and (before.edges, before.inputs, before.outputs) != (
+    if not free and (before.edges, before.inputs, before.outputs) != (
         after.edges,
         after.inputs,
         after.outputs,

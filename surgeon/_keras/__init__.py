@@ -16,6 +16,7 @@ from surgeon._keras.duplicates import (
     tracked_objects,
 )
 from surgeon._keras.graphs import (
+    derive_masks,
     functional_of,
     inbound_nodes,
     input_structure,
@@ -23,6 +24,7 @@ from surgeon._keras.graphs import (
     is_plain_graph,
     nodes_in_order,
     output_structure,
+    output_tensors,
 )
 from surgeon._keras.layers import (
     add_child_layer,
@@ -33,6 +35,7 @@ from surgeon._keras.layers import (
     loose_variables,
     own_variables,
     refresh_parameters,
+    rename_variables,
     replace_attribute,
     replace_variable,
     seed_states,
@@ -86,6 +89,7 @@ __all__ = [
     "convert_to_tensor",
     "copy_paths",
     "copy_settings",
+    "derive_masks",
     "describe_class",
     "duplicate_variable",
     "fill_sequential",
@@ -106,11 +110,13 @@ __all__ = [
     "make_variable",
     "nodes_in_order",
     "output_structure",
+    "output_tensors",
     "own_attributes",
     "own_variables",
     "read",
     "refresh_parameters",
     "register_name",
+    "rename_variables",
     "reorder_child_layers",
     "replace_attribute",
     "replace_variable",

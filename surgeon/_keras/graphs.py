@@ -10,6 +10,7 @@ from surgeon._keras.names import (
     Functional,
     KerasNode,
     functional_like_constructor,
+    get_keras_mask,
 )
 
 
@@ -39,6 +40,24 @@ def output_structure(functional: Functional) -> Any:
 def inbound_nodes(operation: Any) -> list[KerasNode]:
     """Return the recorded calls of an operation, in every model that it is part of."""
     return operation._inbound_nodes  # type: ignore[no-any-return]
+
+
+def output_tensors(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """Return the symbolic outputs of a call, without recording it.
+
+    Raises:
+        ValueError: If the operation cannot be called on these tensors.
+    """
+    if isinstance(operation, keras.layers.Layer) and args:
+        operation._assert_input_compatibility(args[0])
+    return list(keras.tree.flatten(operation.compute_output_spec(*args, **kwargs)))
+
+
+def derive_masks(operation: Any, args: tuple[Any, ...], outputs: Any) -> None:
+    """Give the outputs of a call that was written down the masks that calling it would give them."""
+    if isinstance(operation, keras.layers.Layer) and args:
+        previous = keras.tree.map_structure(get_keras_mask, args[0])
+        operation._set_mask_metadata(args[0], outputs, previous)
 
 
 def is_plain_graph(model: Any) -> bool:

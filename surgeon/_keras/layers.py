@@ -162,6 +162,13 @@ def trainable_flag(layer: Any) -> bool:
     return bool(layer._trainable)
 
 
+def rename_variables(layer: Any, old_name: str) -> None:
+    """Bring the paths of a layer's own variables up to date after the layer got another name."""
+    layer._path = layer._path and f"{layer._path.rpartition(old_name)[0]}{layer.name}"
+    for variable in layer._trainable_variables + layer._non_trainable_variables:
+        variable._path = variable._path.replace(f"{old_name}/", f"{layer.name}/", 1)
+
+
 def copy_paths(old: Any, new: Any) -> None:
     """Give a layer and its own variables the paths that they have in another model."""
     new._path, new._parent_path = old._path, old._parent_path

@@ -86,6 +86,7 @@ class Node:
         implicit_masks: Names of the mask arguments that Keras filled in by itself; they are
             derived anew when the call is made again.
         is_new: Whether an edit put this operation here, so that its outputs are not known yet.
+        is_rewired: Whether an edit changed which tensors this call reads, so that it is made anew.
         op: The live Keras operation, or `None` in a graph that was read from JSON.
     """
 
@@ -103,6 +104,7 @@ class Node:
     inner: ModelGraph | None = None
     implicit_masks: tuple[str, ...] = ()
     is_new: bool = False
+    is_rewired: bool = False
     op: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -119,6 +121,12 @@ class Node:
     def reads(self) -> tuple[tuple[tuple[Any, ...], Ref], ...]:
         """The same, each with its path inside `(args, kwargs)`."""
         return tuple(refs_in((self.args, self.kwargs)))
+
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """The tensors that this call was given, each once; not the masks that Keras filled in."""
+        given = {name: value for name, value in self.kwargs.items() if name not in self.implicit_masks}
+        return tuple(dict.fromkeys(ref for _, ref in refs_in((self.args, given))))
 
 
 def refs_in(structure: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Ref]]:

@@ -1,10 +1,24 @@
 """Plans: what a list of rules will do to one architecture, as a value, and how it is carried out."""
 
+from surgeon.planning import computations as computations
 from surgeon.planning.applying import apply
+from surgeon.planning.cutting import extract, join, split
+from surgeon.planning.finding import find
 from surgeon.planning.making import make_plan
 from surgeon.planning.picture import diagram
 from surgeon.planning.plan import Plan
 from surgeon.planning.plan_json import plan_from_json
 from surgeon.planning.rewriting import rewrite
 
-__all__ = ["Plan", "apply", "diagram", "make_plan", "plan_from_json", "rewrite"]
+__all__ = [
+    "Plan",
+    "apply",
+    "diagram",
+    "extract",
+    "find",
+    "join",
+    "make_plan",
+    "plan_from_json",
+    "rewrite",
+    "split",
+]

@@ -2,58 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from surgeon import paths
 from surgeon.errors import PlanError, near_misses
-from surgeon.graph import GraphEditor, ModelGraph, Node
+from surgeon.graph import ModelGraph, Node
 from surgeon.partial import Part, PartialVariable, Spec, attach
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import WeightSite, weight_sites
+from surgeon.planning.carrying import fill
 from surgeon.planning.flags import loosened, release, still_layers
 from surgeon.planning.plan import Plan
+from surgeon.planning.replay import changed_paths, check_built, replay
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
 from surgeon.roundtrip.compiling import carry_compilation
-from surgeon.roundtrip.copying import copy_op
 from surgeon.validation import Validate, check_mode, check_rewrite
 
 
-def apply(plan: Plan, model: Any, *, validate: Validate = "outputs", share: bool = False) -> Any:
-    """Return a rewritten copy of `model`; see `Plan.apply`."""
+def apply(
+    plan: Plan,
+    model: Any,
+    *,
+    validate: Validate = "outputs",
+    share: bool = False,
+    compilation: bool = True,
+) -> Any:
+    """Return a rewritten copy of `model`, compiled as that is unless told not to; see `Plan.apply`."""
     check_mode(validate)
     graph = to_graph(model)
     plan.architecture.check(Architecture.of(graph))
-    return apply_to_graph(plan, graph, validate=validate, share=share)
+    return apply_to_graph(plan, graph, validate=validate, share=share, compilation=compilation)
 
 
-def apply_to_graph(plan: Plan, graph: ModelGraph, *, validate: Validate, share: bool) -> Any:
+def apply_to_graph(
+    plan: Plan, graph: ModelGraph, *, validate: Validate, share: bool, compilation: bool = True
+) -> Any:
     """Return a rewritten copy of the model that a graph was just read from."""
     model = graph.model
-    edited, templates = _edited(plan, graph)
-    weights, still = weight_sites(graph), still_layers(plan, graph)
-    parts = _parts(plan, graph, weights, still)
-    touched = {id(weights[path].variable) for path in parts}
+    editor = replay(plan.journal, plan.templates, graph)
+    edited = editor.finish()
+    weights, still = weight_sites(edited), still_layers(plan, edited)
+    kept = _kept(plan, graph)
+    parts = _parts(plan, edited, weights, still) | kept.parts
+    touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
-    _carry_into_replacements(plan, graph, templates)
-    _attach(rewritten, plan, parts, still)
-    carry_compilation(model, rewritten)
-    check_rewrite(graph, rewritten, mode=validate, replaced=frozenset(plan.replacements))
+    fill(editor.carried, plan.templates)
+    _attach(rewritten, plan, parts, still | kept.still)
+    _adapt(rewritten, plan)
+    if compilation:
+        carry_compilation(model, rewritten)
+    if plan.journal:
+        check_built(edited, rewritten)
+    replaced = changed_paths(graph, edited)
+    check_rewrite(graph, rewritten, mode=validate, replaced=replaced, edited=bool(plan.journal))
     return rewritten
-
-
-def _edited(plan: Plan, graph: ModelGraph) -> tuple[ModelGraph, dict[str, Any]]:
-    editor = GraphEditor(graph)
-    layers = {path: copy_op(layer) for path, layer in plan.replacements.items()}
-    for path, layer in layers.items():
-        if layer.built:
-            layer.set_weights(plan.replacements[path].get_weights())
-        editor.replace(path, layer)
-    return editor.finish(), layers
 
 
 def _parts(
@@ -70,11 +76,29 @@ def _parts(
     held = {path: Part.none(weights[path].weight.shape) for path in [*loose, *state]}
     moving = {p for p, site in weights.items() if site.weight.role == "state" and site.layer not in still}
     found = {**held, **parts, **asked}
-    return {p: part for p, part in found.items() if p not in moving and not _inside(p, plan.replacements)}
+    return {path: part for path, part in found.items() if path not in moving}
 
 
-def _inside(path: str, outer: Collection[str]) -> bool:
-    return any(path.startswith(layer + "/") for layer in outer)
+@dataclass(frozen=True)
+class _Kept:
+    """What was frozen in layers that were made anew as they were, but for a setting."""
+
+    parts: dict[str, Part]
+    still: frozenset[str]
+
+
+def _kept(plan: Plan, graph: ModelGraph) -> _Kept:
+    layers = {change.path for change in plan.journal if change.kind == "configured"}
+    if not layers:
+        return _Kept({}, frozenset())
+    still = still_layers(plan, graph) & layers
+    sites = {path: site for path, site in weight_sites(graph).items() if site.layer in layers}
+    parts = {
+        path: site.part_after(plan.asks.get(path, ()))
+        for path, site in sites.items()
+        if isinstance(site.variable, PartialVariable) or (site.layer in still and site.weight.role == "state")
+    }
+    return _Kept(parts, frozenset(still))
 
 
 def _touches(node: Node, touched: set[int]) -> bool:
@@ -82,27 +106,6 @@ def _touches(node: Node, touched: set[int]) -> bool:
     if node.is_input or not isinstance(node.op, keras.layers.Layer):
         return node.is_input
     return bool(touched) and any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
-
-
-def _carry_into_replacements(plan: Plan, graph: ModelGraph, layers: dict[str, Any]) -> None:
-    """Let a replacement that has no weights of its own yet take over those that fit."""
-    for path, layer in layers.items():
-        if plan.replacements[path].built:
-            continue
-        old = {(where, name): variable for where, name, _, variable in paths.weights(_op_at(graph, path))}
-        for where, name, _, variable in paths.weights(layer):
-            source = old.get((where, name))
-            if source is not None and tuple(source.shape) == tuple(variable.shape):
-                variable.assign(np.array(keras.ops.convert_to_numpy(source.value)))
-
-
-def _op_at(graph: ModelGraph, path: str) -> Any:
-    for node in graph:
-        if node.path == path:
-            return node.op
-        if node.inner is not None and path.startswith(node.path + "/"):
-            return _op_at(node.inner, path)
-    raise LookupError(path)
 
 
 def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str]) -> None:
@@ -119,6 +122,12 @@ def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str
     attach(model, Spec(spec, still))
     release(model, [path for path in plan.asks if not parts[path].is_none])
     _forget_functions(model)
+
+
+def _adapt(model: Any, plan: Plan) -> None:
+    layers = dict(paths.walk(model))
+    for adapter in plan.adapters:
+        layers[adapter.path].enable_lora(adapter.rank, lora_alpha=adapter.alpha)
 
 
 def _forget_functions(model: keras.Model) -> None:

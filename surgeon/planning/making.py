@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from surgeon import paths
-from surgeon.errors import NoMatchError, SelectionError, WeightNameError, near_misses
-from surgeon.graph import GraphEditor, ModelGraph, Node
+from surgeon.errors import NoMatchError, RuleError, SelectionError, WeightNameError, near_misses
+from surgeon.graph import Change, ModelGraph, Node, paths_beside
 from surgeon.planning.after import after_graph
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, weight_sites
-from surgeon.planning.plan import Outcome, Plan, WeightChange
-from surgeon.planning.replacing import template, try_layer
+from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
+from surgeon.planning.surgery import Performed, Surgery
 from surgeon.roundtrip import sites, to_graph
-from surgeon.roundtrip.reading import layer_weights
-from surgeon.rules import ReplaceRule, TrainabilityRule, as_rules
+from surgeon.rules import LoraRule, Repeat, StructureRule, TrainabilityRule, as_rules
+from surgeon.select import World
 
 
 def make_plan(model: Any, rules: Any) -> Plan:
@@ -47,38 +49,48 @@ class _Maker:
     """Goes through the rules in order and keeps what has been decided so far."""
 
     def __init__(self, graph: ModelGraph) -> None:
-        self.before = self.graph = graph
+        self.before = graph
+        self.surgery = Surgery(graph)
         self.sites = sites(graph)
         self.weights = weight_sites(graph)
         self.trainable_before = sum(site.weight.trainable for site in self.weights.values())
         self.asks: defaultdict[str, list[Ask]] = defaultdict(list)
         self.still: dict[str, bool] = {}
-        self.replacements: dict[str, Any] = {}
+        self.adapters: list[Adapter] = []
 
     def outcome(self, rule: Any) -> Outcome:
-        return self._replace(rule) if isinstance(rule, ReplaceRule) else self._trainability(rule)
+        if isinstance(rule, Repeat):
+            return self._repeat(rule)
+        if isinstance(rule, LoraRule):
+            return self._lora(rule)
+        return self._structure(rule) if isinstance(rule, StructureRule) else self._trainability(rule)
 
     def plan(self, outcomes: tuple[Outcome, ...]) -> Plan:
         asks = {path: tuple(asks) for path, asks in self.asks.items()}
         parts = {path: self.weights[path].part_after(asks[path]) for path in asks}
+        added = sum(adapter.size for adapter in self.adapters)
         return Plan(
             architecture=Architecture.of(self.before),
             outcomes=outcomes,
             asks=asks,
             still=dict(self.still),
-            replacements=dict(self.replacements),
+            journal=tuple(self.surgery.journal),
+            templates=tuple(self.surgery.templates),
+            adapters=tuple(self.adapters),
             trainable_before=self.trainable_before,
-            trainable_after=sum(
+            trainable_after=added
+            + sum(
                 parts[path].size if path in parts else site.weight.trainable
                 for path, site in self.weights.items()
             ),
-            size=sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
+            size=added
+            + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.graph, parts),
+            after=after_graph(self.surgery.graph, parts),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
-        matched = _find(rule, self.sites)
+        matched = _find(rule, self.sites, World(self.surgery.graph))
         reached = {id(variable) for node in matched for variable in _variables(node)}
         covered = [w for w in self.weights.values() if id(w.variable) in reached]
         spoken = [w for w in covered if rule.speaks_of(w.name)]
@@ -118,47 +130,100 @@ class _Maker:
         layers = {weight.layer for weight in spoken if weight.layer in self.still}
         return tuple(w.path for w in self.weights.values() if w.weight.role == "state" and w.layer in layers)
 
-    def _replace(self, rule: ReplaceRule) -> Outcome:
-        matched = [node for node in _find(rule, _graph_nodes(self.graph)) if not node.is_input]
-        if not matched:
-            raise NoMatchError(
-                f"{rule.origin}: {rule} matches only inputs of the model, which cannot be replaced"
-            )
-        editor = GraphEditor(self.graph)
-        skipped = []
+    def _lora(self, rule: LoraRule) -> Outcome:
+        matched = _find(rule, self.sites, World(self.surgery.graph))
+        changes, skipped = [], []
         for node in matched:
-            made = rule.make_layer(node)
-            if made is None:
-                skipped.append((node.path, "the function returned None"))
+            if not hasattr(node.op, "enable_lora") or node.inner is not None:
+                skipped.append((node.path, f"{node.class_name} takes no adapter"))
                 continue
-            self.replacements[node.path] = template(made, node)
-            layer, outputs = try_layer(self.replacements[node.path], node, self.graph)
-            editor.replace(node.path, layer, str(rule), layer_weights(layer), outputs)
-            for path in [p for p in self.asks if _covers(node.path, p)]:
-                del self.asks[path]
-            for path in [p for p in self.still if _covers(node.path, p)]:
-                del self.still[path]
-        self.graph = editor.finish()
-        self.sites, self.weights = sites(self.graph), weight_sites(self.graph)
+            named = {w.path.rpartition("/")[2]: w for w in self.weights.values() if w.layer == node.path}
+            adapted = named.get("kernel") or named.get("embeddings")
+            if adapted is None or node.path in {adapter.path for adapter in self.adapters}:
+                skipped.append((node.path, "it has an adapter already" if adapted else "it has no kernel"))
+                continue
+            before = adapted.part_after(self.asks[adapted.path]).size
+            self.asks[adapted.path].append(Ask("freeze", None, str(rule)))
+            shape = adapted.weight.shape
+            size = rule.rank * (math.prod(shape[:-1]) + shape[-1])
+            self.adapters.append(Adapter(node.path, rule.rank, rule.alpha, size))
+            changes.append(WeightChange(adapted.path, adapted.weight.size, before, 0))
+        if not changes:
+            raise NoMatchError(
+                f"{rule.origin}: {rule} matches no layer that takes an adapter: {skipped[0][0]!r}"
+            )
         paths = tuple(node.path for node in matched)
-        return Outcome(str(rule), rule.origin, paths, (), tuple(skipped), tuple(editor.journal))
+        return Outcome(str(rule), rule.origin, paths, tuple(changes), tuple(skipped))
+
+    def _structure(self, rule: StructureRule) -> Outcome:
+        done = self.surgery.perform(rule)
+        self._look_again(done.changes)
+        return _outcome(rule, done)
+
+    def _repeat(self, rule: Repeat) -> Outcome:
+        """Run rules until they find nothing more.
+
+        Raises:
+            RuleError: If a rule still changes something after the last pass; names it.
+        """
+        total = Performed()
+        busy: StructureRule | None = None
+        for number in range(rule.at_most + 1):
+            busy = None
+            for one in rule.rules:
+                try:
+                    done = self.surgery.perform(one)
+                except NoMatchError:
+                    if number == 0 and one is rule.rules[0]:
+                        raise
+                    continue
+                if done.changes:
+                    busy = one
+                    self._look_again(done.changes)
+                    total.matched += done.matched
+                    total.changes += done.changes
+            if busy is None:
+                return _outcome(rule, total)
+        raise RuleError(
+            f"{rule.origin}: {busy} still finds something to change after {rule.at_most} passes: it would "
+            "loop. Let it leave alone what it has made, or allow more passes with at_most="
+        )
+
+    def _look_again(self, changes: Sequence[Change]) -> None:
+        """Take note of layers that are new, gone, or have another name."""
+        self.sites, self.weights = sites(self.surgery.graph), weight_sites(self.surgery.graph)
+        for change in changes:
+            if change.kind == "inlined":
+                self._move_asks(change.path, change.path.rpartition("/")[0])
+            if change.kind == "renamed":
+                self._move_asks(change.path, paths_beside(change.path, change.arguments["name"]))
+            if change.kind in ("replaced", "unshared", "shared", "removed"):
+                for path in [p for p in self.asks if _covers(change.path, p)]:
+                    del self.asks[path]
+                for path in [p for p in self.still if _covers(change.path, p)]:
+                    del self.still[path]
+        for path in [p for p in self.asks if p not in self.weights]:
+            del self.asks[path]
+        alive = {site.path for site in self.sites}
+        for path in [p for p in self.still if p not in alive]:
+            del self.still[path]
+
+    def _move_asks(self, old: str, new: str) -> None:
+        for path in [p for p in self.asks if _covers(old, p)]:
+            self.asks[paths.join(new, path[len(old) + 1 :])] = self.asks.pop(path)
+        for path in [p for p in self.still if _covers(old, p)]:
+            self.still[paths.join(new, path[len(old) + 1 :])] = self.still.pop(path)
 
 
-def _find(rule: Any, nodes: list[Node]) -> list[Node]:
+def _outcome(rule: StructureRule | Repeat, done: Performed) -> Outcome:
+    return Outcome(str(rule), rule.origin, tuple(done.matched), (), tuple(done.skipped), tuple(done.changes))
+
+
+def _find(rule: TrainabilityRule | LoraRule, nodes: list[Node], world: World) -> list[Node]:
     try:
-        return list(rule.selector.find(nodes))
+        return list(rule.selector.resolved(world).find(nodes))
     except NoMatchError as error:
         raise NoMatchError(f"{rule.origin}: {rule}: {error}") from error
-
-
-def _graph_nodes(graph: ModelGraph) -> list[Node]:
-    """Return the first call of every node of a graph and the graphs nested in it."""
-    found = []
-    for node in graph:
-        if node.call_index == 0:
-            found.append(node)
-            found += _graph_nodes(node.inner) if node.inner is not None else []
-    return found
 
 
 def _variables(node: Node) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from surgeon.graph import Change, ModelGraph
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask
+from surgeon.planning.templates import Template
 
 if TYPE_CHECKING:
     from surgeon.validation import Validate
@@ -26,6 +27,23 @@ class WeightChange:
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """A low-rank adapter that a layer gets.
+
+    Attributes:
+        path: Path of the layer.
+        rank: Rank of the adapter.
+        alpha: The adapter is scaled by `alpha / rank`.
+        size: Number of elements that it adds; all of them train.
+    """
+
+    path: str
+    rank: int
+    alpha: float | None
+    size: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one rule matched, changed and skipped.
 
@@ -35,7 +53,7 @@ class Outcome:
         matched: Paths of the layers that its selector matched.
         weights: What it does to which weights.
         skipped: Path and reason of what matched but stays as it is.
-        changes: Layers that it replaces.
+        changes: How it changes the structure.
         held: State (moving statistics) that it makes hold still, or lets move again.
     """
 
@@ -57,7 +75,9 @@ class Plan:
         outcomes: Rule by rule, what it matched, changed and skipped.
         asks: For each weight that a rule speaks of, what is asked of it, in order.
         still: For each layer that a rule speaks of as a whole, whether its state holds still.
-        replacements: Layer to put in place of another, by path; as a template that is copied.
+        journal: Every edit of the structure, in order; replayed on each model.
+        templates: New layers, by slot of the journal; only ever copied.
+        adapters: Low-rank adapters to add.
         trainable_before: Number of elements that train before; a shared weight counts once.
         trainable_after: Number of elements that will train.
         size: Number of parameters of the rewritten model, frozen ones included, state not.
@@ -76,7 +96,9 @@ class Plan:
     outcomes: tuple[Outcome, ...]
     asks: Mapping[str, tuple[Ask, ...]]
     still: Mapping[str, bool] = field(default_factory=dict)
-    replacements: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    journal: tuple[Change, ...] = ()
+    templates: tuple[Template, ...] = field(default=(), compare=False)
+    adapters: tuple[Adapter, ...] = ()
     trainable_before: int = 0
     trainable_after: int = 0
     size: int = 0
@@ -104,7 +126,7 @@ class Plan:
         """Return the plan as JSON.
 
         Raises:
-            PlanError: If a replacement cannot be written down.
+            PlanError: If a new layer, or how it gets its weights, cannot be written down.
         """
         from surgeon.planning.plan_json import plan_to_json
 

@@ -12,10 +12,12 @@ from surgeon.errors import PlanError, RuleError
 from surgeon.graph import Change
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask
-from surgeon.planning.plan import Outcome, Plan, WeightChange
+from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
+from surgeon.planning.templates import Template
 from surgeon.select import selection_from_data
+from surgeon.select.code import code_place
 
-FORMAT = 1
+FORMAT = 2
 
 
 def plan_to_json(plan: Plan, *, indent: int | None = None) -> str:
@@ -34,17 +36,29 @@ def plan_to_json(plan: Plan, *, indent: int | None = None) -> str:
         "asks": asks,
         "still": plan.still,
         "totals": [plan.trainable_before, plan.trainable_after, plan.size],
-        "replacements": {path: _describe(path, layer) for path, layer in plan.replacements.items()},
+        "journal": [asdict(change) for change in plan.journal],
+        "adapters": [asdict(adapter) for adapter in plan.adapters],
+        "templates": [_template(made) for made in plan.templates],
     }
     return json.dumps(data, indent=indent, ensure_ascii=False)
 
 
-def _describe(path: str, layer: Any) -> Any:
-    if layer.built and layer.weights:
+def _template(made: Template) -> dict[str, Any]:
+    layer, how = made.layer, made.how
+    if how == "own":
         raise PlanError(
-            f"the layer that replaces {path!r} has weights of its own, and a plan holds no values: "
-            "replace it by a layer that was not built yet"
+            f"the new layer {layer.name!r} has weights of its own, and a plan holds no values: "
+            "use a layer that was not built yet"
         )
+    if callable(how):
+        raise PlanError(
+            f"the weights of the new layer {layer.name!r} are computed by {code_place(how)}, and a plan "
+            "holds no code: keep the rules in a script"
+        )
+    return {"layer": _describe(layer), "how": how, "details": dict(made.details)}
+
+
+def _describe(layer: Any) -> Any:
     try:
         described = keras.saving.serialize_keras_object(layer)
         json.dumps(described)
@@ -69,13 +83,20 @@ def plan_from_json(text: str) -> Plan:
             asks={path: tuple(_ask(ask) for ask in asks) for path, asks in data["asks"].items()},
             still=data["still"],
             **dict(zip(("trainable_before", "trainable_after", "size"), data["totals"], strict=True)),
-            replacements={
-                path: keras.saving.deserialize_keras_object(layer)
-                for path, layer in data["replacements"].items()
-            },
+            journal=tuple(_change(change) for change in data["journal"]),
+            adapters=tuple(Adapter(**adapter) for adapter in data["adapters"]),
+            templates=tuple(_read_template(made) for made in data["templates"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError, RuleError) as error:
         raise PlanError(f"damaged plan: {type(error).__name__}: {error}") from error
+
+
+def _read_template(data: Any) -> Template:
+    return Template(keras.saving.deserialize_keras_object(data["layer"]), data["how"], data["details"])
+
+
+def _change(data: Any) -> Change:
+    return Change(**{**data, "slots": tuple(data["slots"])})
 
 
 def _ask(data: Any) -> Ask:
@@ -92,6 +113,6 @@ def _outcome(data: Any) -> Outcome:
         matched=tuple(data["matched"]),
         weights=tuple(WeightChange(**change) for change in data["weights"]),
         skipped=tuple((path, reason) for path, reason in data["skipped"]),
-        changes=tuple(Change(**change) for change in data["changes"]),
+        changes=tuple(_change(change) for change in data["changes"]),
         held=tuple(data["held"]),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from surgeon.graph import Change
     from surgeon.planning.plan import Outcome, Plan
 
 SHOWN = 6
@@ -25,7 +26,7 @@ def plan_text(plan: Plan) -> str:
 
 def _outcome_lines(outcome: Outcome) -> list[str]:
     lines = [f"matches {_count(len(outcome.matched), 'layer')}: {_some(outcome.matched)}"]
-    lines += [f"replaces {change}" for change in outcome.changes[:SHOWN]]
+    lines += _change_lines(outcome.changes)
     same = {path for path, _ in outcome.skipped}
     changed = [w for w in outcome.weights if w.path not in same]
     lines += [f"{w.path}: {w.before:,} → {w.after:,} of {w.size:,} train" for w in changed[:SHOWN]]
@@ -39,6 +40,35 @@ def _outcome_lines(outcome: Outcome) -> list[str]:
     reasons = Counter(reason for _, reason in outcome.skipped)
     lines += [f"skips {count}: {reason}" for reason, count in reasons.items()]
     return lines
+
+
+VERBS = {
+    "configured": "configures",
+    "dropped": "drops",
+    "duplicated": "duplicates",
+    "input": "gives another input",
+    "inlined": "takes apart",
+    "inserted": "inserts",
+    "outputs": "changes the outputs",
+    "pruned": "prunes",
+    "refitted": "makes anew",
+    "removed": "removes",
+    "renamed": "renames",
+    "replaced": "replaces",
+    "rewired": "rewires",
+    "shared": "shares",
+    "unshared": "splits",
+    "wrapped": "wraps",
+}
+
+
+def _change_lines(changes: Sequence[Change]) -> list[str]:
+    """Return the first edits in full and the rest counted by kind; what lost its weights is always said."""
+    lost = [change for change in changes if change.kind == "refitted"]
+    others = [change for change in changes if change.kind != "refitted"]
+    lines = [f"{VERBS.get(change.kind, change.kind)} {change}" for change in [*others[:SHOWN], *lost]]
+    rest = Counter(VERBS.get(change.kind, change.kind) for change in others[SHOWN:])
+    return lines + [f"and {verb} {count:,} more" for verb, count in rest.items()]
 
 
 def _totals(plan: Plan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -56,22 +57,28 @@ def build(graph: ModelGraph, shared: Callable[[Node], bool]) -> Any:
     carry_tying(pairs, builder.copier.copies)
     for old, new in pairs:
         carry_flags(old, new)
+    for layer, old_name in builder.renamed:
+        if isinstance(layer, keras.layers.Layer):
+            _keras.rename_variables(layer, old_name)
     return model
 
 
 class _Builder:
     def __init__(self, shared: Callable[[Node], bool]) -> None:
         self.shared = shared
+        self.renamed: list[tuple[Op, str]] = []
         self.copier = Copier(lambda model: self.build(to_graph(model)))
 
     def build(self, graph: ModelGraph) -> Any:
         tensors: Tensors = {}
-        stale: set[str] = set()
+        edited = is_edited(graph)
+        calls = _Calls(derives_masks=edited and any(node.implicit_masks for node in graph))
         for node in graph:
             if node.op is None:
                 raise GraphError(f"{graph.name!r} was read from JSON: it has no layers to build a model from")
-            self._call(node, self._op(node), tensors, stale)
-        return assemble_model(graph, self.copier, _fill(graph.inputs, tensors), _fill(graph.outputs, tensors))
+            self._call(node, self._op(node), tensors, calls)
+        inputs, outputs = _fill(graph.inputs, tensors), _fill(graph.outputs, tensors)
+        return assemble_model(graph, self.copier, inputs, outputs, edited=edited)
 
     def _op(self, node: Node) -> Op:
         copies = self.copier.copies
@@ -80,23 +87,28 @@ class _Builder:
         return copies[id(node.op)]
 
     def _make(self, node: Node) -> Op:
-        if node.is_new or (self.shared(node) and not _is_edited(node)):
+        renamed = node.op.name != node.name
+        if node.is_new or (self.shared(node) and not _holds_edits(node) and not renamed):
             return node.op
         if node.inner is not None:
             return self.build(node.inner)
-        return self.copier.operation(node.op)
+        copied = self.copier.operation(node.op)
+        if renamed:
+            copied.name = node.name
+            self.renamed.append((copied, node.op.name))
+        return copied
 
-    def _call(self, node: Node, op: Op, tensors: Tensors, stale: set[str]) -> None:
+    def _call(self, node: Node, op: Op, tensors: Tensors, calls: _Calls) -> None:
         if node.is_input:
             outputs = _keras.inbound_nodes(op)[0].outputs
+            calls.note(node, outputs, fresh=node.is_new)
         else:
-            fresh = node.is_new or any(ref.node in stale for ref in node.inputs)
+            fresh = calls.is_fresh(node)
             unbuilt = isinstance(op, keras.layers.Layer) and not op.built
             outputs = _call_anew(node, op, tensors) if fresh or unbuilt else _write_down(node, op, tensors)
-            if fresh and [(tuple(t.shape), t.dtype) for t in outputs] != [
-                (s.shape, s.dtype) for s in node.outputs
-            ]:
-                stale.add(node.key)
+            if calls.derives_masks and not (fresh or unbuilt):
+                _keras.derive_masks(op, _fill(node.args, tensors), outputs)
+            calls.note(node, outputs, fresh=fresh)
             if fresh and len(outputs) != len(node.outputs):
                 raise GraphError(
                     f"{node.path!r} had {len(node.outputs)} outputs, its replacement has {len(outputs)}"
@@ -104,9 +116,44 @@ class _Builder:
         tensors.update((Ref(node.key, index), tensor) for index, tensor in enumerate(outputs))
 
 
-def _is_edited(node: Node) -> bool:
-    """Whether an edit changed something in the graph of a nested model."""
-    return node.inner is not None and any(inner.is_new or _is_edited(inner) for inner in node.inner)
+@dataclass
+class _Calls:
+    """Which calls must be made anew: because of an edit, or because what they read was made anew.
+
+    Attributes:
+        derives_masks: Whether calls that are written down get the masks that calling would give them.
+        stale: Calls whose outputs have another shape or dtype than before.
+        remade: Calls that were made anew, and all that follow: Keras may derive other masks there.
+    """
+
+    derives_masks: bool
+    stale: set[str] = field(default_factory=set)
+    remade: set[str] = field(default_factory=set)
+
+    def is_fresh(self, node: Node) -> bool:
+        edited = node.is_new or node.is_rewired or _holds_edits(node)
+        masked = bool(node.implicit_masks) and any(ref.node in self.remade for ref in node.inputs)
+        return edited or masked or any(ref.node in self.stale for ref in node.inputs)
+
+    def note(self, node: Node, outputs: list[Any], *, fresh: bool) -> None:
+        now = [(tuple(tensor.shape), tensor.dtype) for tensor in outputs]
+        if fresh and now != [(spec.shape, spec.dtype) for spec in node.outputs]:
+            self.stale.add(node.key)
+        if fresh or any(ref.node in self.remade for ref in node.inputs):
+            self.remade.add(node.key)
+
+
+def is_edited(graph: ModelGraph) -> bool:
+    """Whether an edit changed which layers a graph calls, or how they are joined."""
+    old = graph.model
+    if any(node.is_new or node.is_rewired or _holds_edits(node) for node in graph):
+        return True
+    functional = None if old is None else _keras.functional_of(old)
+    return functional is not None and len(_keras.nodes_in_order(functional)) != len(graph)
+
+
+def _holds_edits(node: Node) -> bool:
+    return node.inner is not None and is_edited(node.inner)
 
 
 def _write_down(node: Node, op: Op, tensors: Tensors) -> list[Any]:
@@ -121,9 +168,14 @@ def _write_down(node: Node, op: Op, tensors: Tensors) -> list[Any]:
 
 
 def _call_anew(node: Node, op: Op, tensors: Tensors) -> list[Any]:
-    kwargs = call_kwargs(node, op)
+    args, kwargs = _fill(node.args, tensors), _fill(call_kwargs(node, op), tensors)
+    if kwargs and len(args) == 1 and "mask" not in kwargs and _keras.accepts(op, "mask"):
+        # Keras derives the mask, but with other keyword arguments given it does not write it down.
+        masks = keras.tree.map_structure(_keras.get_keras_mask, args[0])
+        if any(mask is not None for mask in keras.tree.flatten(masks)):
+            kwargs["mask"] = masks
     try:
-        return list(keras.tree.flatten(op(*_fill(node.args, tensors), **_fill(kwargs, tensors))))
+        return list(keras.tree.flatten(op(*args, **kwargs)))
     except (ValueError, TypeError) as error:
         raise GraphError(_why_not(node, op, error)) from error
 

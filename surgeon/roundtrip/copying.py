@@ -25,11 +25,13 @@ class Copier:
         copies: The copy of each object, by identity of the original.
         remade: Original and copy of layers that were made from their config, and have yet to be
             given their values; all other copies have theirs.
+        gone: Operations that an edit took out, by identity; no attribute brings them back.
     """
 
     def __init__(self, copy_model: Callable[[Any], Any]) -> None:
         self.copies: dict[int, Any] = {}
         self.remade: list[tuple[Op, Op]] = []
+        self.gone: dict[int, Op] = {}
         self._duplicator = Duplicator(self.copies, copy_model)
 
     def operation(self, op: Op) -> Op:
@@ -55,8 +57,8 @@ class Copier:
         return map_leaves(value, self._counterpart)
 
     def _counterpart(self, leaf: Any) -> Any:
-        if id(leaf) in self.copies:
-            return self.copies[id(leaf)]
+        if id(leaf) in self.copies or id(leaf) in self.gone:
+            return self.copies.get(id(leaf))
         if isinstance(leaf, keras.layers.Layer):
             return self.operation(leaf)
         for kind, copied in _OF_ONE_MODEL.items():

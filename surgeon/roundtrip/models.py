@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from surgeon import _keras
-from surgeon.graph import ModelGraph
+from surgeon.graph import ModelGraph, refs_in
 from surgeon.roundtrip.copying import Copier, stock_class
 
+Op = Any
 
-def assemble_model(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> Any:
+
+def assemble_model(
+    graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, edited: bool = False
+) -> Any:
     """Return a model of the class that the graph was read from.
 
     Args:
@@ -19,20 +24,28 @@ def assemble_model(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any)
         copier: Knows the new operation for each old one, and copies what else the model holds.
         inputs: Structure of symbolic input tensors.
         outputs: Structure of symbolic output tensors.
+        edited: Whether the graph is another one than the model's. A class that would rebuild its
+            layers from a few numbers (every keras_hub backbone) then becomes a plain `Functional`,
+            or saving and loading would undo the edit.
     """
     old = graph.model
     if old is None:
         return keras.Model(inputs, outputs, name=graph.name)
+    if edited:
+        copier.gone |= _layers_gone(old, copier.copies)
     if isinstance(old, keras.Sequential) and _is_chain(graph):
         return _sequential(old, graph, copier, inputs, outputs)
-    cls = _keras.Functional if isinstance(old, keras.Sequential) else stock_class(old)
+    cls = stock_class(old)
+    if isinstance(old, keras.Sequential) or (edited and not _keras.is_plain_graph(old)):
+        cls = _keras.Functional
     model = cls.__new__(cls)
     # A subclass's own __init__ would build its layers again; the graph is all that is needed.
-    _keras.Functional.__init__(model, inputs, outputs, name=old.name)
+    _keras.Functional.__init__(model, inputs, outputs, name=graph.name)
     for name, value in _keras.own_attributes(old, than=model):
         setattr(model, name, copier.value(value))
     _keras.copy_settings(old, model)
-    order = [copier.copies.get(id(layer)) for layer in _keras.child_layers(old)]
+    olds = _in_old_order(old, graph) if edited else _keras.child_layers(old)
+    order = [copier.copies.get(id(layer)) for layer in olds]
     _keras.reorder_child_layers(model, [layer for layer in order if layer is not None])
     return model
 
@@ -40,7 +53,7 @@ def assemble_model(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any)
 def _sequential(old: Any, graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> Any:
     cls = stock_class(old)
     model = cls.__new__(cls)
-    keras.Sequential.__init__(model, name=old.name)
+    keras.Sequential.__init__(model, name=graph.name)
     _keras.fill_sequential(
         model, [copier.copies[id(node.op)] for node in graph], _keras.Functional(inputs, outputs)
     )
@@ -50,7 +63,33 @@ def _sequential(old: Any, graph: ModelGraph, copier: Copier, inputs: Any, output
     return model
 
 
+def _in_old_order(old: Any, graph: ModelGraph) -> list[Op]:
+    """Return the operations of an edited graph, as the model lists its layers: new ones at their place."""
+    layers = _keras.child_layers(old)
+    known = {id(layer): float(number) for number, layer in enumerate(layers)}
+    named = {layer.name: float(number) for number, layer in enumerate(layers)}
+    position: dict[int, float] = {}
+    last = 0.0
+    for number, node in enumerate(graph):
+        last = known.get(id(node.op), named.get(node.name, last + 1 / (2 + number)))
+        position.setdefault(id(node.op), last)
+    ops = {id(node.op): node.op for node in graph}
+    return [ops[identity] for identity in sorted(position, key=position.__getitem__)]
+
+
+def _layers_gone(old: Any, copies: Mapping[int, Op]) -> dict[int, Any]:
+    """Return the layers of a model's graph that no longer are in it, with themselves kept alive."""
+    nodes = _keras.nodes_in_order(_keras.functional_of(old))
+    ops = {id(node.operation): node.operation for node in nodes}
+    return {identity: op for identity, op in ops.items() if identity not in copies}
+
+
 def _is_chain(graph: ModelGraph) -> bool:
-    return all(len(node.inputs) <= 1 and node.call_index == 0 for node in graph) and all(
-        isinstance(node.op, keras.layers.Layer) for node in graph
+    nodes = list(graph)
+    follows = all(
+        isinstance(node.op, keras.layers.Layer)
+        and node.call_index == 0
+        and [ref.node for ref in node.inputs] == [before.key for before in nodes[number - 1 : number]]
+        for number, node in enumerate(nodes)
     )
+    return follows and [ref.node for _, ref in refs_in(graph.outputs)] in ([nodes[-1].key], [])

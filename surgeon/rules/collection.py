@@ -6,11 +6,13 @@ import os
 from typing import Any
 
 from surgeon.errors import RuleError
-from surgeon.rules.replacement import ReplaceRule
+from surgeon.rules.adapters import LoraRule
+from surgeon.rules.repeating import Repeat
+from surgeon.rules.replacement import StructureRule
 from surgeon.rules.trainability import TrainabilityRule
 from surgeon.select import Selector
 
-Rule = TrainabilityRule | ReplaceRule
+Rule = TrainabilityRule | StructureRule | Repeat | LoraRule
 
 
 def as_rules(value: Any) -> tuple[Rule, ...]:

@@ -6,24 +6,70 @@ shape of a weight and, only if a criterion needs them, at its values.
 
 from surgeon.select.axes import Axes, axes_of
 from surgeon.select.choosing import channels, elements, rows
-from surgeon.select.leaves import isa, name, where
+from surgeon.select.found import Selected, first_calls, select
+from surgeon.select.leaves import has_weight, inside, isa, name, where
+from surgeon.select.matching import Matches, Miss
+from surgeon.select.pattern import Match, Pattern, any_tensor, chain, either, node, optional, pattern
+from surgeon.select.relative import (
+    between,
+    called,
+    consumers_of,
+    depth,
+    downstream_of,
+    ends,
+    every,
+    first,
+    last,
+    nth,
+    producers_of,
+    upstream_of,
+)
 from surgeon.select.selection import Selection
 from surgeon.select.selection_data import selection_from_data
 from surgeon.select.selector import Selector, as_selector
 from surgeon.select.selector_data import selector_from_data
+from surgeon.select.world import World
 
 __all__ = [
     "Axes",
+    "Match",
+    "Matches",
+    "Miss",
+    "Pattern",
+    "Selected",
     "Selection",
     "Selector",
+    "World",
+    "any_tensor",
     "as_selector",
     "axes_of",
+    "between",
+    "called",
+    "chain",
     "channels",
+    "consumers_of",
+    "depth",
+    "downstream_of",
+    "either",
     "elements",
+    "ends",
+    "every",
+    "first",
+    "first_calls",
+    "has_weight",
+    "inside",
     "isa",
+    "last",
     "name",
+    "node",
+    "nth",
+    "optional",
+    "pattern",
+    "producers_of",
     "rows",
+    "select",
     "selection_from_data",
     "selector_from_data",
+    "upstream_of",
     "where",
 ]

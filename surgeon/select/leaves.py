@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from surgeon.errors import RuleError
+from surgeon.errors import RuleError, near_misses
 from surgeon.graph import Node
 from surgeon.select.close import close_classes, close_paths
 from surgeon.select.code import code_place
@@ -83,6 +83,66 @@ def where(predicate: Callable[[Node], Any]) -> Selector:
     if isinstance(predicate, type) or not callable(predicate):
         raise RuleError(f"where(...) takes a function of a node, not {predicate!r}: where(lambda node: ...)")
     return Where(predicate)
+
+
+def inside(path: str) -> Selector:
+    """Select everything inside of a model or layer, at every depth; itself not.
+
+    Example:
+        >>> inside("encoder")
+        name('encoder/**/*')
+    """
+    return name(f"{path}/**/*")
+
+
+def has_weight(weight: str, shape: tuple[int | None, ...] | None = None) -> Selector:
+    """Select layers by a weight that they have.
+
+    Args:
+        weight: Its name, as the layer gives it; a glob.
+        shape: Its shape, `None` for any size; any shape unless given.
+
+    Example:
+        >>> has_weight("kernel", (None, 10))
+        has_weight('kernel', (None, 10))
+    """
+    return HasWeight(weight, shape)
+
+
+@dataclass(frozen=True, repr=False)
+class HasWeight(Selector):
+    """Matches nodes that have a weight of a name, and perhaps of a shape."""
+
+    weight: str
+    shape: tuple[int | None, ...] | None = None
+
+    def matches(self, node: Node) -> bool:
+        """Whether one of the layer's own weights fits."""
+        return any(
+            glob_matches(self.weight, weight.path) and self._fits(weight.shape) for weight in node.weights
+        )
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        wanted = self.shape
+        return wanted is None or (
+            len(wanted) == len(shape) and all(a in (None, b) for a, b in zip(wanted, shape, strict=True))
+        )
+
+    def to_data(self) -> Any:
+        """Refuse: rule files know paths and classes only.
+
+        Raises:
+            RuleError: Always.
+        """
+        raise RuleError(f"{self} cannot be written as data: select by path or class, or keep it in a script")
+
+    def hint(self, nodes: Sequence[Node]) -> str:
+        """Name weights that are close."""
+        known = {weight.path: None for node in nodes for weight in node.weights}
+        return near_misses(self.weight, known) if self.weight not in known else "; none has that shape"
+
+    def __repr__(self) -> str:
+        return f"has_weight({self.weight!r}{f', {self.shape}' if self.shape is not None else ''})"
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from surgeon.errors import NoMatchError, RuleError
 from surgeon.graph import Node
+
+if TYPE_CHECKING:
+    from surgeon.select.world import World
 
 
 class Selector(ABC):
@@ -42,6 +46,26 @@ class Selector(ABC):
     @abstractmethod
     def hint(self, nodes: Sequence[Node]) -> str:
         """Return what may be wrong where none of the nodes matches: `"; close: 'a'"`, or `""`."""
+
+    def resolved(self, world: World) -> Selector:
+        """Return a selector that looks at nodes only: what depends on the graph is worked out."""
+        del world
+        return self
+
+    def expect(self, count: int) -> Selector:
+        """Return a selector that refuses to select more or fewer layers than these.
+
+        Args:
+            count: How many layers must match; a layer that is called twice is one layer.
+
+        Example:
+            >>> from surgeon.select import isa
+            >>> isa("Conv2D").expect(53)
+            isa('Conv2D').expect(53)
+        """
+        from surgeon.select.relative import Expect
+
+        return Expect(self, count)
 
     def find(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
         """Return the nodes that match, in the order given.
@@ -101,6 +125,10 @@ class _Joined(Selector):
         for selector in selectors:
             operands.extend(selector.operands if isinstance(selector, cls) else (selector,))
         return operands[0] if len(operands) == 1 else cls(tuple(operands))
+
+    def resolved(self, world: World) -> Selector:
+        """Resolve each of them."""
+        return type(self)(tuple(one.resolved(world) for one in self.operands))
 
     def __repr__(self) -> str:
         return f" {self.symbol} ".join(
@@ -163,6 +191,10 @@ class Not(Selector):
         """Whether the selector does not match."""
         return not self.operand.matches(node)
 
+    def resolved(self, world: World) -> Selector:
+        """Resolve what is negated."""
+        return Not(self.operand.resolved(world))
+
     def to_data(self) -> dict[str, Any]:
         """Return `{"not": ...}`."""
         return {"not": self.operand.to_data()}
@@ -175,8 +207,8 @@ class Not(Selector):
         return f"~({self.operand!r})" if isinstance(self.operand, _Joined) else f"~{self.operand!r}"
 
 
-def as_selector(value: Selector | str) -> Selector:
-    """Return a selector: a string is a glob over the layer's path.
+def as_selector(value: Selector | Node | str) -> Selector:
+    """Return a selector: a string is a glob over the layer's path, a node stands for its own path.
 
     Raises:
         RuleError: If it is neither; says what to write instead.
@@ -192,6 +224,8 @@ def as_selector(value: Selector | str) -> Selector:
         return value
     if isinstance(value, str):
         return name(value)
+    if isinstance(value, Node):
+        return name(glob.escape(value.path))
     raise RuleError(f"{_described(value)} is not a selector{_instead(value)}")
 
 

@@ -99,9 +99,13 @@ def test_what_makes_no_sense_is_an_error_that_names_it(rule, error, message):
         sg.rewrite(zoo.cnn(), rule)
 
 
-def test_a_replacement_that_the_next_layer_cannot_take_is_named():
+def test_what_reads_a_replacement_of_another_size_is_made_anew_and_the_plan_says_so():
     x = keras.Input((4,), name="x")
     hidden = keras.layers.Dense(6, name="hidden")(x)
     model = keras.Model(x, keras.layers.Dense(2, name="head")(hidden))
-    with pytest.raises(sg.GraphError, match=r"'head' no longer fits what comes before it \(hidden\)"):
-        sg.rewrite(model, sg.replace("hidden", keras.layers.Dense(9)))
+    plan = sg.plan(model, sg.replace("hidden", keras.layers.Dense(9)))
+    assert "makes anew head: Dense → Dense (carries bias; new values: kernel (9, 2))" in str(plan)
+    assert plan.apply(model).get_layer("head").kernel.shape == (9, 2)
+    summed = keras.Model(x, keras.layers.Add(name="sum")([hidden, keras.layers.Dense(6, name="other")(x)]))
+    with pytest.raises(sg.GraphError, match=r"Add 'sum' cannot be called in the place of 'sum'"):
+        sg.plan(summed, sg.replace("hidden", keras.layers.Dense(9)))

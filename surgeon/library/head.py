@@ -1,0 +1,27 @@
+"""Swap the head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from surgeon.rules import StructureRule, replace
+from surgeon.select import chain, isa, last, optional, where
+
+
+def new_head(make: Any) -> StructureRule:
+    """Return the rule that replaces the last layer with weights, and the activation after it.
+
+    Args:
+        make: The new head: a layer, a list of layers, or a function of the match (`match.head` is the
+            old one) that returns one of these.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="d"),
+        ...     keras.layers.Dense(3, name="logits"), keras.layers.Softmax(name="probabilities")])
+        >>> tuned = surgeon.rewrite(model, new_head(keras.layers.Dense(5, name="classes")))
+        >>> [layer.name for layer in tuned.layers]
+        ['d', 'classes']
+    """
+    weighted = last(where(lambda node: bool(node.weights) and node.inner is None))
+    return replace(chain(head=weighted, activation=optional(isa("Activation") | isa("Softmax"))), make)

@@ -1,0 +1,57 @@
+"""Doing the edits of a plan again, on the graph of any model of its architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from surgeon.errors import ValidationError
+from surgeon.graph import Change, GraphEditor, ModelGraph
+from surgeon.planning.templates import Template
+from surgeon.roundtrip import sites, to_graph
+
+
+def replay(journal: Sequence[Change], templates: Sequence[Template], graph: ModelGraph) -> GraphEditor:
+    """Return an editor that has made all edits of a journal, with fresh copies of the new layers."""
+    editor = GraphEditor(graph)
+    ops = [template.make() for template in templates]
+    for change in journal:
+        editor.redo(change, ops)
+    return editor
+
+
+def changed_paths(before: ModelGraph, after: ModelGraph) -> frozenset[str]:
+    """Return the paths of the layers that an edited graph has not, or has anew."""
+    olds = {site.path: id(site.op) for site in sites(before)}
+    news = {site.path: id(site.op) for site in sites(after)}
+    both = olds.keys() & news.keys()
+    # Around a nested model nothing changes but its graph; what is inside of it is looked at by itself.
+    models = {node.path for node in sites(after) if node.inner is not None}
+    moved = {path for path in both if olds[path] != news[path] and path not in models}
+    return frozenset((olds.keys() ^ news.keys()) | moved)
+
+
+def check_built(graph: ModelGraph, model: Any) -> None:
+    """Check that a model calls the layers that a graph says, and joins them as it says.
+
+    Raises:
+        ValidationError: If it does not; names the first layers that differ.
+    """
+    wanted, built = _calls(graph), _calls(to_graph(model))
+    if wanted != built:
+        differing = sorted(wanted.symmetric_difference(built))[:3]
+        raise ValidationError(f"the rewritten {model.name!r} is not what was planned: {differing}")
+
+
+def _calls(graph: ModelGraph) -> set[tuple[str, str, tuple[str, ...]]]:
+    """Return every call of a layer, with the layers whose outputs it is given."""
+    found = set()
+    for node in graph:
+        # Operations on masks come and go as Keras derives them.
+        if isinstance(node.op, keras.layers.Layer):
+            found.add((node.path, node.class_name, tuple(graph[ref.node].path for ref in node.sources)))
+        if node.inner is not None:
+            found |= _calls(node.inner)
+    return found

@@ -1,0 +1,187 @@
+"""Carrying out rules that change the structure, on a graph: which edits they come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+
+from surgeon.errors import GraphError, NoMatchError, RuleError
+from surgeon.graph import Change, GraphEditor, ModelGraph, Node
+from surgeon.planning.carrying import carried_names
+from surgeon.planning.pruning import Pruning
+from surgeon.planning.templates import Template
+from surgeon.planning.verbs import Hands, Skipped
+from surgeon.roundtrip.reading import layer_weights
+from surgeon.roundtrip.settling import settle
+from surgeon.rules import StructureRule
+from surgeon.select import Match, Pattern, World, first_calls
+
+
+@dataclass
+class Performed:
+    """What one rule did.
+
+    Attributes:
+        matched: Paths of the layers, or of the ends of the blocks, that it matched.
+        skipped: Path and reason of what it left alone.
+        changes: The edits.
+    """
+
+    matched: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+class Surgery:
+    """A graph, the edits that were made to it so far, and the new layers that these need.
+
+    Attributes:
+        graph: The graph as it is now, with its true shapes.
+        journal: All edits, in order.
+        templates: New layers; a position in this list is a slot of the journal.
+    """
+
+    def __init__(self, graph: ModelGraph) -> None:
+        self.graph = graph
+        self.journal: list[Change] = []
+        self.templates: list[Template] = []
+
+    def perform(self, rule: StructureRule) -> Performed:
+        """Carry out a rule once; it never sees what it made itself.
+
+        Raises:
+            NoMatchError: If it matches nothing.
+            RuleError: If a function of the user failed, or what it returned makes no sense.
+            GraphError: If the graph would break.
+        """
+        world = World(self.graph)
+        targets = find_targets(rule, world)
+        if rule.verb == "prune":
+            return self._prune(rule, targets)
+        editor = GraphEditor(self.graph, str(rule))
+        hands = Hands(editor, world, self.templates)
+        done = Performed(skipped=_misses(rule, world))
+        # Backwards, so that the numbers of the calls before stay what they are.
+        for target in reversed(targets) if rule.scope == "call" else targets:
+            done.matched.append(target.path if isinstance(target, Node) else hands.end_of(target))
+            try:
+                hands.act(rule, target, alone=len(targets) == 1)
+            except Skipped as skip:
+                done.skipped.append((done.matched[-1], str(skip)))
+            except GraphError as error:
+                raise GraphError(f"{rule.origin}: {rule}: {error}") from error
+        try:
+            channels = rule.options.get("channels") if rule.verb == "change_input" else None
+            done.changes = self._close(editor, channels)
+        except GraphError as error:
+            raise GraphError(f"{rule.origin}: {rule}: {error}") from error
+        return done
+
+    def _prune(self, rule: StructureRule, targets: list[Node | Match]) -> Performed:
+        nodes = [target for target in targets if isinstance(target, Node)]
+        pruning = Pruning(rule, nodes, self.graph)
+        editor = GraphEditor(self.graph, str(rule))
+        pruning.edit(editor, self.templates)
+        changes = self._close(editor)
+        misfit = next((change.path for change in changes if change.kind == "refitted"), None)
+        if misfit is not None:
+            raise GraphError(
+                f"{rule.origin}: {rule}: {misfit!r} reads channels in a way that cannot be followed"
+            )
+        return Performed([node.path for node in nodes], pruning.skipped, changes)
+
+    def _close(self, editor: GraphEditor, channels: str | None = None) -> list[Change]:
+        """Finish an editor: drop what is dead, find the shapes, and make anew what no longer fits."""
+        editor.prune()
+        changes = list(editor.journal)
+        carried = list(editor.carried)
+        graph = editor.finish()
+        for _ in range(len(self.graph.nodes) + 1):
+            settled = settle(graph)
+            if not settled.misfits:
+                break
+            refit = GraphEditor(graph, editor.rule)
+            for path, op in settled.misfits.items():
+                self._refit(refit, path, op, channels)
+            changes += refit.journal
+            carried += refit.carried
+            graph = refit.finish()
+        self.graph = settled.graph
+        notes = {each.slot: self._note(each) for each in carried}
+        changes = [self._noted(change, notes) for change in changes]
+        self.journal += changes
+        return changes
+
+    def _refit(self, editor: GraphEditor, path: str, op: Any, channels: str | None) -> None:
+        shapes = {w.path: list(w.shape) for w in layer_weights(op)} if channels else {}
+        if channels and _reads_channels(editor.node(path), shapes):
+            self.templates.append(Template(op, "adapt_inputs", {"shapes": shapes, "how": channels}))
+        else:
+            self.templates.append(Template(op))
+        slot = len(self.templates) - 1
+        if isinstance(op, keras.layers.InputLayer):
+            spec, model = keras.tree.flatten(op.output)[0], path.rpartition("/")[0]
+            editor.replace_input(path, op, shape=tuple(spec.shape), dtype=spec.dtype, model=model, slot=slot)
+        else:
+            editor.replace(path, op, slot=slot, kind="refitted")
+
+    def _note(self, each: Any) -> str:
+        if each.slot < 0 or not isinstance(each.op, keras.layers.Layer):
+            return ""
+        kept, fresh = carried_names(self.templates[each.slot], each.op, each.sources)
+        parts = []
+        if kept and self.templates[each.slot].how in ("same", "inner"):
+            parts.append(f"carries {', '.join(kept)}")
+        elif kept:
+            parts.append(f"computes {', '.join(kept)}")
+        if fresh:
+            parts.append(f"new values: {', '.join(fresh)}")
+        return "; ".join(parts)
+
+    def _noted(self, change: Change, notes: dict[int, str]) -> Change:
+        said = [notes[slot] for slot in change.slots[:1] if notes.get(slot)]
+        return replace(change, note="; ".join(filter(None, [change.note, *said]))) if said else change
+
+
+def _reads_channels(node: Node, shapes: dict[str, Any]) -> bool:
+    """Whether what a layer reads differs in the number of channels alone, however it was flattened."""
+    convolves = any(len(shape) >= 3 for shape in shapes.values())
+    return not node.is_input and (convolves or node.class_name == "Normalization")
+
+
+def _misses(rule: StructureRule, world: World) -> list[tuple[str, str]]:
+    """Return where a pattern could end and does not, with the part that failed."""
+    if not isinstance(rule.selector, Pattern):
+        return []
+    misses = rule.selector.find(world.graphs[""]).misses
+    return [(miss.end, f"{miss.part}: {miss.reason}") for miss in misses]
+
+
+def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
+    """Return the nodes or blocks that a rule is about.
+
+    Raises:
+        NoMatchError: If there is none; names near misses, or the part of the pattern that failed.
+    """
+    try:
+        if isinstance(rule.selector, Pattern):
+            return list(rule.selector.find(world.graphs[""]).required())
+        nodes = world.nodes if rule.scope == "call" else first_calls(world.nodes)
+        matched = list(rule.selector.resolved(world).find(nodes))
+    except NoMatchError as error:
+        raise NoMatchError(f"{rule.origin}: {rule}: {error}") from error
+    except RuleError as error:
+        raise type(error)(f"{rule.origin}: {rule}: {error}") from error
+    if rule.verb == "change_input":
+        return [node for node in matched if node.is_input and "/" not in node.path]
+    if rule.verb == "insert_after":
+        return list(matched)
+    found = [node for node in matched if not node.is_input]
+    if not found:
+        how = {"remove": "removed", "rename": "renamed", "replace": "replaced"}.get(
+            rule.verb, "changed like this"
+        )
+        raise NoMatchError(f"{rule.origin}: {rule} matches only inputs of the model, which cannot be {how}")
+    return list(found)

@@ -1,0 +1,369 @@
+"""Selectors that look at the graph around a node: position, depth, upstream, downstream, between."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from surgeon.errors import NoMatchError, RuleError
+from surgeon.graph import Node, refs_in
+from surgeon.select.selector import Selector, as_selector
+from surgeon.select.world import Place, World
+
+Target = Selector | Node | str
+
+
+class Relative(Selector):
+    """Base of the selectors that mean something in a graph only."""
+
+    def matches(self, node: Node) -> bool:
+        """Refuse: where a node stands is known once the graph is.
+
+        Raises:
+            RuleError: Always.
+        """
+        del node
+        raise RuleError(f"{self} depends on the graph: it selects layers of a model, not of a list of nodes")
+
+    def to_data(self) -> Any:
+        """Refuse: rule files know paths and classes only.
+
+        Raises:
+            RuleError: Always.
+        """
+        raise RuleError(
+            f"{self} cannot be written as data, because it depends on the graph: keep it in a script"
+        )
+
+    def hint(self, nodes: Sequence[Node]) -> str:
+        """Say nothing: a resolved selector speaks for it."""
+        del nodes
+        return ""
+
+    def resolved(self, world: World) -> Selector:
+        """Return the selector of the nodes that are meant in this graph."""
+        places = self.places(world)
+        nodes = {id(node) for place, node in world if place in places}
+        layers = {id(node.op) for _, node in world if id(node) in nodes and node.op is not None}
+        return Among(self, frozenset(nodes), frozenset(layers), world)
+
+    @abstractmethod
+    def places(self, world: World) -> set[Place]:
+        """Return the calls that are meant."""
+
+
+@dataclass(frozen=True, repr=False)
+class Among(Selector):
+    """What became of a relative selector in one graph: exactly these nodes."""
+
+    of: Selector
+    nodes: frozenset[int]
+    layers: frozenset[int]
+    world: World = field(compare=False)  # keeps the nodes, and so their identities, alive
+
+    def matches(self, node: Node) -> bool:
+        """Whether it is one of the nodes, or stands for one of their layers."""
+        return id(node) in self.nodes or (node.op is not None and id(node.op) in self.layers)
+
+    def to_data(self) -> Any:
+        """Refuse, as the selector does that it stands for."""
+        return self.of.to_data()
+
+    def hint(self, nodes: Sequence[Node]) -> str:
+        """Say that there is nothing there."""
+        del nodes
+        return "; there is nothing there in this model"
+
+    def __repr__(self) -> str:
+        return repr(self.of)
+
+
+def _found(selector: Selector, world: World) -> list[tuple[Place, Node]]:
+    """Return the calls that a selector means, which must be some.
+
+    Raises:
+        NoMatchError: If there is none; names near misses.
+    """
+    resolved = selector.resolved(world)
+    found = [(place, node) for place, node in world if resolved.matches(node)]
+    if not found:
+        resolved.find(world.nodes)  # raises, with near misses
+        raise NoMatchError(f"no layer matches {selector}")
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class Stream(Relative):
+    """What some layers depend on, or what depends on them."""
+
+    word: str
+    of: Selector
+    up: bool
+    nearest: bool
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls up or down the stream of the layers."""
+        starts = [place for place, _ in _found(self.of, world)]
+        if self.nearest:
+            return {near for start in starts for near in world.neighbours(start, up=self.up)}
+        return world.stream(starts, up=self.up)
+
+    def __repr__(self) -> str:
+        return f"{self.word}({self.of})"
+
+
+def upstream_of(target: Target) -> Selector:
+    """Select all that a layer depends on, the layer itself not.
+
+    Example:
+        >>> upstream_of("head")
+        upstream_of('head')
+    """
+    return Stream("upstream_of", as_selector(target), up=True, nearest=False)
+
+
+def downstream_of(target: Target) -> Selector:
+    """Select all that depends on a layer, the layer itself not.
+
+    Example:
+        >>> ~downstream_of("block_3_add")
+        ~downstream_of('block_3_add')
+    """
+    return Stream("downstream_of", as_selector(target), up=False, nearest=False)
+
+
+def producers_of(target: Target) -> Selector:
+    """Select the layers whose outputs a layer reads.
+
+    Example:
+        >>> producers_of("add_1")
+        producers_of('add_1')
+    """
+    return Stream("producers_of", as_selector(target), up=True, nearest=True)
+
+
+def consumers_of(target: Target) -> Selector:
+    """Select the layers that read what a layer puts out.
+
+    Example:
+        >>> consumers_of("conv_1")
+        consumers_of('conv_1')
+    """
+    return Stream("consumers_of", as_selector(target), up=False, nearest=True)
+
+
+@dataclass(frozen=True, repr=False)
+class Between(Relative):
+    """What lies on a way from some layers to others."""
+
+    start: Selector
+    end: Selector
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls downstream of the start and upstream of the end."""
+        starts, ends = ([p for p, _ in _found(one, world)] for one in (self.start, self.end))
+        return world.stream(starts, up=False) & world.stream(ends, up=True)
+
+    def __repr__(self) -> str:
+        return f"between({self.start}, {self.end})"
+
+
+def between(start: Target, end: Target) -> Selector:
+    """Select what lies on a way from one layer to another, without the two.
+
+    Example:
+        >>> between("block_1_in", "block_1_out")
+        between('block_1_in', 'block_1_out')
+    """
+    return Between(as_selector(start), as_selector(end))
+
+
+@dataclass(frozen=True, repr=False)
+class Position(Relative):
+    """Some of the layers that a selector means, by their number in the graph's order."""
+
+    of: Selector
+    start: int | None
+    stop: int | None
+    step: int | None
+    text: str
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls of the layers at these positions."""
+        found = _found(self.of, world)
+        layers = list(dict.fromkeys(node.path for _, node in found))
+        chosen = set(layers[slice(self.start, self.stop, self.step)])
+        if not chosen:
+            raise NoMatchError(f"{self}: {self.of} matches only {len(layers)} layers")
+        return {place for place, node in found if node.path in chosen}
+
+    def __repr__(self) -> str:
+        return self.text.format(self.of)
+
+
+def first(target: Target, count: int = 1) -> Selector:
+    """Select the first of the layers that match, in the order of the graph.
+
+    Example:
+        >>> first("conv_*", 2)
+        first('conv_*', 2)
+    """
+    return _position(target, 0, _positive("first", count), None, f"first({{}}{_number(count)})")
+
+
+def last(target: Target, count: int = 1) -> Selector:
+    """Select the last of the layers that match.
+
+    Example:
+        >>> last("dense_*")
+        last('dense_*')
+    """
+    return _position(target, -_positive("last", count), None, None, f"last({{}}{_number(count)})")
+
+
+def nth(target: Target, position: int) -> Selector:
+    """Select one of the layers that match, counted from 0; from the end, if negative.
+
+    Example:
+        >>> nth("dense_*", -2)
+        nth('dense_*', -2)
+    """
+    stop = position + 1 if position != -1 else None
+    return _position(target, position, stop, None, f"nth({{}}, {position})")
+
+
+def every(step: int, target: Target, start: int = 0) -> Selector:
+    """Select every second, third, ... of the layers that match.
+
+    Example:
+        >>> every(2, "conv_*", start=1)
+        every(2, 'conv_*', start=1)
+    """
+    shown = f", start={start}" if start else ""
+    return _position(target, start, None, _positive("every", step), f"every({step}, {{}}{shown})")
+
+
+def _position(target: Target, start: int, stop: int | None, step: int | None, text: str) -> Selector:
+    return Position(as_selector(target), start, stop, step, text)
+
+
+def _number(count: int) -> str:
+    return f", {count}" if count != 1 else ""
+
+
+def _positive(word: str, count: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise RuleError(f"{word}(...) counts from 1, it was given {count!r}")
+    return count
+
+
+@dataclass(frozen=True, repr=False)
+class Depth(Relative):
+    """Nodes by their distance from the model's inputs or outputs."""
+
+    at_least: int
+    at_most: int | None
+    from_output: bool
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls at these depths."""
+        top = float("inf") if self.at_most is None else self.at_most
+        depths = world.depths(from_output=self.from_output)
+        return {place for place, depth in depths.items() if self.at_least <= depth <= top}
+
+    def __repr__(self) -> str:
+        most = "" if self.at_most is None else f", {self.at_most}"
+        return f"depth({self.at_least}{most}{', from_output=True' if self.from_output else ''})"
+
+
+def depth(at_least: int, at_most: int | None = None, *, from_output: bool = False) -> Selector:
+    """Select by how many layers lie before a layer, on the longest way from an input of its model.
+
+    Args:
+        at_least: The least depth; an input has depth 0.
+        at_most: The greatest depth, itself included; any unless given.
+        from_output: Count from the last layer, which has depth 0, instead.
+
+    Example:
+        >>> depth(0, 3, from_output=True)
+        depth(0, 3, from_output=True)
+    """
+    return Depth(at_least, at_most, from_output)
+
+
+@dataclass(frozen=True, repr=False)
+class Expect(Relative):
+    """A selector that must mean a certain number of layers."""
+
+    of: Selector
+    count: int
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls that are meant.
+
+        Raises:
+            RuleError: If they are of more or fewer layers; names some.
+        """
+        resolved = self.of.resolved(world)
+        found = [(place, node) for place, node in world if resolved.matches(node)]
+        layers = list(dict.fromkeys(node.path for _, node in found))
+        if len(layers) != self.count:
+            some = ", ".join(layers[:5]) + (", ..." if len(layers) > 5 else "")
+            raise RuleError(
+                f"{self.of} was expected to match {self.count} layers, and matches {len(layers)}: {some}"
+            )
+        return {place for place, _ in found}
+
+    def __repr__(self) -> str:
+        return f"{self.of!r}.expect({self.count})"
+
+
+@dataclass(frozen=True, repr=False)
+class Called(Relative):
+    """Layers that are called so many times in the model that they are in."""
+
+    times: int
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls of such layers."""
+        counts: dict[str, int] = {}
+        for _, node in world:
+            counts[node.path] = counts.get(node.path, 0) + 1
+        return {place for place, node in world if counts[node.path] == self.times}
+
+    def __repr__(self) -> str:
+        return f"called({self.times})"
+
+
+def called(times: int) -> Selector:
+    """Select layers that are called so many times; `~called(1)` are the shared ones.
+
+    Example:
+        >>> ~called(1)
+        ~called(1)
+    """
+    return Called(_positive("called", times))
+
+
+@dataclass(frozen=True, repr=False)
+class Ends(Relative):
+    """The layers whose outputs the model returns."""
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls that make the outputs of the outermost model."""
+        return {("", ref.node) for _, ref in refs_in(world.graphs[""].outputs)}
+
+    def __repr__(self) -> str:
+        return "ends()"
+
+
+def ends() -> Selector:
+    """Select the layers whose outputs are outputs of the model.
+
+    Example:
+        >>> ends()
+        ends()
+    """
+    return Ends()

@@ -1,0 +1,63 @@
+"""What differs between two models: nothing is missed, and nothing is said twice."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from hypothesis import given, settings
+from keras import layers
+
+import surgeon as sg
+from tests import zoo
+from tests.strategies import build, recipes
+
+
+@given(recipes())
+@settings(max_examples=8)
+def test_a_model_does_not_differ_from_its_copy(recipe):
+    model = build(recipe)
+    difference = sg.diff(model, sg.rewrite(model, []))
+    assert not difference, str(difference)
+
+
+def test_each_kind_of_difference_has_its_line(tmp_path):
+    model = zoo.cnn()
+    tuned = sg.rewrite(
+        model,
+        [
+            sg.freeze("conv_1"),
+            sg.insert_after("pool_1", layers.Dropout(0.5, name="drop")),
+            sg.remove("relu_2"),
+            sg.rename("hidden", "trunk"),
+            sg.configure("conv_2", activation="gelu"),
+            sg.replace("predictions", layers.Dense(7)),
+        ],
+    )
+    beta = tuned.get_layer("bn_1").beta
+    beta.assign(beta + np.array([0, 0, 0.5, 0, 0, 0], "float32"))
+    difference = sg.diff(model, tuned)
+    lines = str(difference).splitlines()
+    for line in (
+        "+ drop",
+        "- relu_2",
+        "~ hidden: is now called trunk",
+        "~ conv_2: activation 'linear' → 'gelu'",
+        "~ predictions: units 4 → 7",
+        "~ predictions/kernel: shape (10, 4) → (10, 7)",
+        "> conv_2: reads drop, before pool_1",
+        "> pool_2: reads bn_2, before relu_2",
+        "  conv_1/kernel: 162 → 0 train, less than before",
+    ):
+        assert line in lines, str(difference)
+    assert [(r.path, r.moved, r.size, round(r.largest, 3)) for r in difference.retrained] == [
+        ("bn_1/beta", 1, 6, 0.5)
+    ]
+    assert 0 < difference.retrained[0].relative < 10
+    assert len([line for line in lines if line.startswith(">")]) == 2
+    data = json.loads(difference.to_json())
+    assert data["added"] == ["drop"]
+    assert data["retrained"][0]["moved"] == 1
+    assert "graphs" not in data
+    difference.diagram(tmp_path / "change.svg")
+    assert (tmp_path / "change.svg").read_text(encoding="utf-8").startswith("<")
