@@ -17,9 +17,14 @@ from surgeon.errors import SurgeonError
 
 if TYPE_CHECKING:
     from surgeon.checkpoint import convert as convert
+    from surgeon.deltas import AppliedDelta as AppliedDelta
+    from surgeon.deltas import load_delta as load_delta
+    from surgeon.deltas import save_delta as save_delta
     from surgeon.differences import diff as diff
     from surgeon.errors import CheckpointError as CheckpointError
     from surgeon.errors import CopyError as CopyError
+    from surgeon.errors import DeltaConflictError as DeltaConflictError
+    from surgeon.errors import DeltaError as DeltaError
     from surgeon.errors import GraphError as GraphError
     from surgeon.errors import ModelError as ModelError
     from surgeon.errors import NoGraphError as NoGraphError
@@ -66,6 +71,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "CheckpointError": "errors:CheckpointError",
     "CopyError": "errors:CopyError",
+    "DeltaConflictError": "errors:DeltaConflictError",
+    "DeltaError": "errors:DeltaError",
     "GraphError": "errors:GraphError",
     "ModelError": "errors:ModelError",
     "NoGraphError": "errors:NoGraphError",
@@ -80,6 +87,7 @@ _PUBLIC = {
     "UnsupportedKerasError": "errors:UnsupportedKerasError",
     "ValidationError": "errors:ValidationError",
     "WeightNameError": "errors:WeightNameError",
+    "AppliedDelta": "deltas:AppliedDelta",
     "ModelGraph": "graph:ModelGraph",
     "Part": "partial:Part",
     "PartialConv2D": "partial:PartialConv2D",
@@ -93,6 +101,7 @@ _PUBLIC = {
     "elements": "select:elements",
     "freeze": "rules:freeze",
     "isa": "select:isa",
+    "load_delta": "deltas:load_delta",
     "load_rules": "rules:load_rules",
     "name": "select:name",
     "plan": "planning:make_plan",
@@ -100,6 +109,7 @@ _PUBLIC = {
     "restore": "roundtrip:restore",
     "rewrite": "planning:rewrite",
     "rows": "select:rows",
+    "save_delta": "deltas:save_delta",
     "seal": "sealing:seal",
     "to_graph": "roundtrip:to_graph",
     "to_model": "roundtrip:to_model",
