@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from surgeon.partial import PartialConv2D as PartialConv2D
     from surgeon.partial import PartialDense as PartialDense
     from surgeon.planning import Plan as Plan
+    from surgeon.planning import adjust as adjust
     from surgeon.planning import diagram as diagram
     from surgeon.planning import make_plan
     from surgeon.planning import rewrite as rewrite
@@ -54,13 +55,26 @@ if TYPE_CHECKING:
     from surgeon.rules import load_rules as load_rules
     from surgeon.rules import replace as replace
     from surgeon.rules import train as train
+    from surgeon.schedules import Phase as Phase
+    from surgeon.schedules import Schedule as Schedule
+    from surgeon.schedules import budget_growth as budget_growth
+    from surgeon.schedules import gradual_unfreezing as gradual_unfreezing
+    from surgeon.schedules import layer_sampling as layer_sampling
+    from surgeon.schedules import regrowth as regrowth
+    from surgeon.scoring import rank_layers as rank_layers
     from surgeon.sealing import Seal as Seal
     from surgeon.sealing import seal as seal
+    from surgeon.select import activation as activation
     from surgeon.select import channels as channels
     from surgeon.select import elements as elements
+    from surgeon.select import fisher as fisher
+    from surgeon.select import gradient as gradient
     from surgeon.select import isa as isa
+    from surgeon.select import movement as movement
     from surgeon.select import name as name
+    from surgeon.select import relative_gradient_norm as relative_gradient_norm
     from surgeon.select import rows as rows
+    from surgeon.select import snip as snip
     from surgeon.select import where as where
     from surgeon.validation import validate as validate
 
@@ -92,25 +106,39 @@ _PUBLIC = {
     "Part": "partial:Part",
     "PartialConv2D": "partial:PartialConv2D",
     "PartialDense": "partial:PartialDense",
+    "Phase": "schedules:Phase",
     "Plan": "planning:Plan",
+    "Schedule": "schedules:Schedule",
     "Seal": "sealing:Seal",
+    "activation": "select:activation",
+    "adjust": "planning:adjust",
+    "budget_growth": "schedules:budget_growth",
     "channels": "select:channels",
     "convert": "checkpoint:convert",
     "diagram": "planning:diagram",
     "diff": "differences:diff",
     "elements": "select:elements",
+    "fisher": "select:fisher",
     "freeze": "rules:freeze",
+    "gradient": "select:gradient",
+    "gradual_unfreezing": "schedules:gradual_unfreezing",
     "isa": "select:isa",
+    "layer_sampling": "schedules:layer_sampling",
     "load_delta": "deltas:load_delta",
     "load_rules": "rules:load_rules",
+    "movement": "select:movement",
     "name": "select:name",
     "plan": "planning:make_plan",
+    "rank_layers": "scoring:rank_layers",
+    "regrowth": "schedules:regrowth",
+    "relative_gradient_norm": "select:relative_gradient_norm",
     "replace": "rules:replace",
     "restore": "roundtrip:restore",
     "rewrite": "planning:rewrite",
     "rows": "select:rows",
     "save_delta": "deltas:save_delta",
     "seal": "sealing:seal",
+    "snip": "select:snip",
     "to_graph": "roundtrip:to_graph",
     "to_model": "roundtrip:to_model",
     "train": "rules:train",

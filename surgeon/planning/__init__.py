@@ -1,5 +1,6 @@
 """Plans: what a list of rules will do to one architecture, as a value, and how it is carried out."""
 
+from surgeon.planning.adjusting import adjust, train_parts
 from surgeon.planning.applying import apply
 from surgeon.planning.making import make_plan
 from surgeon.planning.picture import diagram
@@ -7,4 +8,4 @@ from surgeon.planning.plan import Plan
 from surgeon.planning.plan_json import plan_from_json
 from surgeon.planning.rewriting import rewrite
 
-__all__ = ["Plan", "apply", "diagram", "make_plan", "plan_from_json", "rewrite"]
+__all__ = ["Plan", "adjust", "apply", "diagram", "make_plan", "plan_from_json", "rewrite", "train_parts"]

@@ -16,31 +16,35 @@ from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import WeightSite, weight_sites
 from surgeon.planning.flags import loosened, release, still_layers
 from surgeon.planning.plan import Plan
+from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
 from surgeon.roundtrip.compiling import carry_compilation
 from surgeon.roundtrip.copying import copy_op
+from surgeon.scoring import Scorer
 from surgeon.validation import Validate, check_mode, check_rewrite
 
 
-def apply(plan: Plan, model: Any, *, validate: Validate = "outputs", share: bool = False) -> Any:
+def apply(
+    plan: Plan, model: Any, *, validate: Validate = "outputs", share: bool = False, data: Any = None
+) -> Any:
     """Return a rewritten copy of `model`; see `Plan.apply`."""
     check_mode(validate)
     graph = to_graph(model)
     plan.architecture.check(Architecture.of(graph))
-    return apply_to_graph(plan, graph, validate=validate, share=share)
+    return apply_to_graph(plan, graph, Scorer(model, data), validate=validate, share=share)
 
 
-def apply_to_graph(plan: Plan, graph: ModelGraph, *, validate: Validate, share: bool) -> Any:
+def apply_to_graph(plan: Plan, graph: ModelGraph, scorer: Scorer, *, validate: Validate, share: bool) -> Any:
     """Return a rewritten copy of the model that a graph was just read from."""
     model = graph.model
     edited, templates = _edited(plan, graph)
     weights, still = weight_sites(graph), still_layers(plan, graph)
-    parts = _parts(plan, graph, weights, still)
+    parts = parts_of(plan, graph, weights, still, scorer)
     touched = {id(weights[path].variable) for path in parts}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     _carry_into_replacements(plan, graph, templates)
-    _attach(rewritten, plan, parts, still)
+    _attach(rewritten, plan, parts, still, scorer)
     carry_compilation(model, rewritten)
     check_rewrite(graph, rewritten, mode=validate, replaced=frozenset(plan.replacements))
     return rewritten
@@ -56,14 +60,15 @@ def _edited(plan: Plan, graph: ModelGraph) -> tuple[ModelGraph, dict[str, Any]]:
     return editor.finish(), layers
 
 
-def _parts(
-    plan: Plan, graph: ModelGraph, weights: dict[str, WeightSite], still: frozenset[str]
+def parts_of(
+    plan: Plan, graph: ModelGraph, weights: dict[str, WeightSite], still: frozenset[str], scorer: Scorer
 ) -> dict[str, Part]:
     """Return what will train of each weight that a rule speaks of, or that is held in some way already."""
     parts = {
         path: site.current for path, site in weights.items() if isinstance(site.variable, PartialVariable)
     }
-    asked = {path: site.part_after(plan.asks[path]) for path, site in weights.items() if path in plan.asks}
+    resolver = Resolver(weights, plan.asks, scorer)
+    asked = {path: resolver.part(path) for path in weights if path in plan.asks}
     wanted = [path for path, part in asked.items() if not part.is_none]
     loose = loosened(wanted, graph, weights)
     state = [path for path, site in weights.items() if site.layer in still and site.weight.role == "state"]
@@ -105,21 +110,24 @@ def _op_at(graph: ModelGraph, path: str) -> Any:
     raise LookupError(path)
 
 
-def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str]) -> None:
+def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str], scorer: Scorer) -> None:
     if not (parts or still or plan.asks):
         return
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
     new = [path for path in plan.asks if path not in parts]  # of layers that a rule put here
-    sites = weight_sites(to_graph(model)) if new else {}
-    for path in new:
-        if path not in sites:  # a plan that was read from JSON may say anything
-            raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
-    parts |= {path: sites[path].part_after(plan.asks[path]) for path in new}
+    if new:
+        sites = weight_sites(to_graph(model))
+        resolver = Resolver(sites, plan.asks, Scorer(model, scorer.data))
+        for path in new:
+            if path not in sites:  # a plan that was read from JSON may say anything
+                raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
+            parts[path] = resolver.part(path)
     spec = {path: part for path, part in parts.items() if not isinstance(weights[path], PartialVariable)}
     attach(model, Spec(spec, still))
     release(model, [path for path in plan.asks if not parts[path].is_none])
-    _forget_functions(model)
+    forget_functions(model)
 
 
-def _forget_functions(model: keras.Model) -> None:
+def forget_functions(model: Any) -> None:
+    """Let a model trace anew what it does in a step: it was compiled before its weights were exchanged."""
     model.train_function = model.test_function = model.predict_function = None

@@ -15,17 +15,22 @@ from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, weight_sites
 from surgeon.planning.plan import Outcome, Plan, WeightChange
 from surgeon.planning.replacing import template, try_layer
+from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import sites, to_graph
 from surgeon.roundtrip.reading import layer_weights
 from surgeon.rules import ReplaceRule, TrainabilityRule, as_rules
+from surgeon.scoring import Scorer
+from surgeon.select import Selection
 
 
-def make_plan(model: Any, rules: Any) -> Plan:
+def make_plan(model: Any, rules: Any, *, data: Any = None) -> Plan:
     """Return what rules will do to a model, without doing it.
 
     Args:
         model: A built functional or Sequential `keras.Model`.
         rules: A rule, or a list of rules in order; later ones win, weight by weight.
+        data: For criteria that look at data and bring none of their own, if how much of a weight trains
+            depends on them (`over="model"`). Otherwise they are not looked at before the plan is carried out.
 
     Raises:
         NoMatchError: If a rule matches nothing; names near misses.
@@ -33,12 +38,15 @@ def make_plan(model: Any, rules: Any) -> Plan:
         RuleError: If something that is no rule is among them.
         NoGraphError: If the model has no graph.
     """
-    return plan_for_graph(to_graph(model), rules)
+    return plan_for_graph(to_graph(model), rules, Scorer(model, data))
 
 
-def plan_for_graph(graph: ModelGraph, rules: Any) -> Plan:
-    """Return what rules will do to the model that a graph was just read from; see `make_plan`."""
-    maker = _Maker(graph)
+def plan_for_graph(graph: ModelGraph, rules: Any, scorer: Scorer) -> Plan:
+    """Return what rules will do to the model that a graph was just read from; see `make_plan`.
+
+    The scores that this takes are kept by the scorer, and are there when the plan is carried out.
+    """
+    maker = _Maker(graph, scorer)
     outcomes = tuple(maker.outcome(rule) for rule in as_rules(rules))
     return maker.plan(outcomes)
 
@@ -46,21 +54,25 @@ def plan_for_graph(graph: ModelGraph, rules: Any) -> Plan:
 class _Maker:
     """Goes through the rules in order and keeps what has been decided so far."""
 
-    def __init__(self, graph: ModelGraph) -> None:
+    def __init__(self, graph: ModelGraph, scorer: Scorer) -> None:
         self.before = self.graph = graph
         self.sites = sites(graph)
         self.weights = weight_sites(graph)
         self.trainable_before = sum(site.weight.trainable for site in self.weights.values())
         self.asks: defaultdict[str, list[Ask]] = defaultdict(list)
+        self.scorer = scorer
+        self.resolver = Resolver(self.weights, self.asks, scorer)
+        self.number = 0
         self.still: dict[str, bool] = {}
         self.replacements: dict[str, Any] = {}
 
     def outcome(self, rule: Any) -> Outcome:
+        self.number += 1
         return self._replace(rule) if isinstance(rule, ReplaceRule) else self._trainability(rule)
 
     def plan(self, outcomes: tuple[Outcome, ...]) -> Plan:
         asks = {path: tuple(asks) for path, asks in self.asks.items()}
-        parts = {path: self.weights[path].part_after(asks[path]) for path in asks}
+        sizes = {path: self.resolver.size(path) for path in asks}
         return Plan(
             architecture=Architecture.of(self.before),
             outcomes=outcomes,
@@ -69,12 +81,11 @@ class _Maker:
             replacements=dict(self.replacements),
             trainable_before=self.trainable_before,
             trainable_after=sum(
-                parts[path].size if path in parts else site.weight.trainable
-                for path, site in self.weights.items()
+                sizes.get(path, site.weight.trainable) for path, site in self.weights.items()
             ),
             size=sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.graph, parts),
+            after=after_graph(self.graph, sizes),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
@@ -87,7 +98,7 @@ class _Maker:
             raise NoMatchError(f"{rule.origin}: {rule} matches only layers without weights: {some}")
         _check_names(rule, covered)
         held = self._hold_state(rule, spoken)
-        changes = [self._ask(rule, w) for w in spoken if w.weight.role == "parameter"]
+        changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
         skipped = [(node.path, "no weights") for node in matched if not _variables(node)]
         skipped += [
             (change.path, "already so") for change in changes if _no_change(self.asks[change.path], change)
@@ -96,11 +107,16 @@ class _Maker:
             str(rule), rule.origin, tuple(n.path for n in matched), tuple(changes), tuple(skipped), held=held
         )
 
-    def _ask(self, rule: TrainabilityRule, site: WeightSite) -> WeightChange:
-        asks = self.asks[site.path]
-        before = site.part_after(asks).size
-        asks.append(Ask(rule.verb, rule.selections.get(site.name), str(rule)))
-        return WeightChange(site.path, site.weight.size, before, site.part_after(asks).size)
+    def _ask(self, rule: TrainabilityRule, spoken: list[WeightSite]) -> list[WeightChange]:
+        before = [self.resolver.size(site.path) for site in spoken]
+        for site in spoken:
+            selection = rule.selections.get(site.name)
+            pool = () if selection is None else _pool(rule, selection, site, spoken)
+            self.asks[site.path].append(Ask(rule.verb, selection, str(rule), pool, self.number))
+        return [
+            WeightChange(site.path, site.weight.size, size, self.resolver.size(site.path))
+            for site, size in zip(spoken, before, strict=True)
+        ]
 
     def _hold_state(self, rule: TrainabilityRule, spoken: list[WeightSite]) -> tuple[str, ...]:
         """Note which layers are frozen as a whole, by name of the layer or of its state.
@@ -140,6 +156,7 @@ class _Maker:
                 del self.still[path]
         self.graph = editor.finish()
         self.sites, self.weights = sites(self.graph), weight_sites(self.graph)
+        self.resolver = Resolver(self.weights, self.asks, self.scorer)
         paths = tuple(node.path for node in matched)
         return Outcome(str(rule), rule.origin, paths, (), tuple(skipped), tuple(editor.journal))
 
@@ -166,6 +183,20 @@ def _variables(node: Node) -> list[Any]:
     if not isinstance(node.op, keras.layers.Layer):
         return []
     return [variable for _, _, _, variable in paths.weights(node.op)]
+
+
+def _pool(
+    rule: TrainabilityRule, selection: Selection, site: WeightSite, spoken: list[WeightSite]
+) -> tuple[str, ...]:
+    """Return the weights that share the budget of a selection with this one."""
+    if selection.over == "weight":
+        return ()
+    return tuple(
+        other.path
+        for other in spoken
+        if rule.selections.get(other.name) == selection
+        and (selection.over == "model" or other.layer == site.layer)
+    )
 
 
 def _covers(outer: str, path: str) -> bool:
