@@ -1,6 +1,13 @@
 """The only place that touches private names of Keras, read in Keras 3.12 to 3.15."""
 
-from surgeon._keras.compilation import compile_arguments, forget_traces, resume_fit_at, shared_slots, slots_of
+from surgeon._keras.compilation import (
+    AVERAGE,
+    compile_arguments,
+    forget_traces,
+    resume_fit_at,
+    shared_slots,
+    slots_of,
+)
 from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -71,6 +78,7 @@ from surgeon._keras.variables import (
 )
 
 __all__ = [
+    "AVERAGE",
     "MADE_ANEW",
     "TRACKED",
     "Functional",

@@ -17,6 +17,10 @@ def compile_arguments(model: Any) -> dict[str, Any] | None:
     return dict(config.config) if getattr(model, "compiled", False) and config is not None else None
 
 
+AVERAGE = "_model_variables_moving_average"
+"""Name of the slot that holds an average of a variable; it starts as the variable, in the very first step."""
+
+
 def slots_of(optimizer: Any, variable: Any) -> dict[str, Any]:
     """Return what an optimizer remembers of one variable, by the name that it has for it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)

@@ -80,11 +80,16 @@ def carry_slots(old: Any, wholes: Stored, new: Any, weights: Stored) -> None:
         weights: What `stored` says of the model that it is built for.
     """
     for path, (variable, part) in weights.items():
+        slots = _keras.slots_of(new, variable)
+        average = slots.get(_keras.AVERAGE)
+        if average is not None and int(old.iterations):
+            # An average that starts later than the optimizer would start at zero, and be put into the weight.
+            average.assign(_array(variable))
         if path not in wholes:
             continue
         before, before_part = wholes[path]
         sources = _keras.slots_of(old, before)
-        for name, slot in _keras.slots_of(new, variable).items():
+        for name, slot in slots.items():
             source = sources.get(name)
             if source is None:
                 continue

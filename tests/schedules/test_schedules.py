@@ -18,8 +18,11 @@ X = RNG.normal(size=(16, 6)).astype("float32")
 Y = RNG.normal(size=(16, 2)).astype("float32")
 
 
-def make(optimizer=None):
-    """Two hidden layers of one shape, Dropout and BatchNormalization between them, and a head."""
+def make(optimizer=None, *, eager=True):
+    """Two hidden layers of one shape, Dropout and BatchNormalization between them, and a head.
+
+    Eager, unless the trace is what is looked at: for a handful of steps, tracing costs ten times as much.
+    """
     keras.utils.set_random_seed(1)
     x = start = keras.Input((6,), name="x")
     for name in ("a", "b"):
@@ -27,7 +30,7 @@ def make(optimizer=None):
         x = layers.Dropout(0.2, seed=3, name=f"drop_{name}")(x)
     x = layers.BatchNormalization(name="bn")(x)
     model = jitter(keras.Model(start, layers.Dense(2, name="head")(x), name="small"))
-    model.compile(optimizer or keras.optimizers.Adam(0.01), "mse")
+    model.compile(optimizer or keras.optimizers.Adam(0.01), "mse", run_eagerly=eager)
     return model
 
 
@@ -62,22 +65,31 @@ def fit(model, schedule, callback, *, stop_at=None):
 
 def everything(model):
     """All weights and all that the optimizer remembers."""
-    slots = {f"{n} {v.path}": to_numpy(v) for n, v in enumerate(model.optimizer.variables)}
+    slots = {str(number): to_numpy(v) for number, v in enumerate(model.optimizer.variables)}
     return weights_of(model) | slots
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_a_run_that_was_stopped_in_its_third_phase_ends_as_if_it_had_not_been(name, tmp_path):
+@pytest.mark.parametrize(
+    "name, eager",
+    [
+        ("regrowth", False),
+        ("growth", True),
+        ("sampling", True),
+        ("unfreezing", True),
+        *(pytest.param(name, False, marks=pytest.mark.slow) for name in SCHEDULES if name != "regrowth"),
+    ],
+)
+def test_a_run_that_was_stopped_in_its_third_phase_ends_as_if_it_had_not_been(name, eager, tmp_path):
     schedule, file = SCHEDULES[name](), tmp_path / "run.safetensors"
-    whole = make()
+    whole = make(eager=eager)
     fit(whole, schedule, schedule.callback(backup=file))
     assert not file.exists()
-    stopped = make()
+    stopped = make(eager=eager)
     with pytest.raises(StopError):
         fit(stopped, schedule, schedule.callback(backup=file), stop_at=5)
     assert file.exists()
     keras.backend.clear_session()
-    resumed, again = make(), SCHEDULES[name]()
+    resumed, again = make(eager=eager), SCHEDULES[name]()
     history = fit(resumed, again, again.callback(backup=file))
     assert history.epoch == [5, 6, 7]
     assert_same_weights(everything(whole), everything(resumed))
@@ -112,7 +124,7 @@ def test_what_is_frozen_in_a_phase_does_not_move_in_it(name):
 
 
 def test_layers_of_one_shape_take_turns():
-    model, before, moved = make(), weights_of(make()), list[set[str]]()
+    model, before, moved = make(eager=False), weights_of(make()), list[set[str]]()
 
     def look(epoch, logs):
         after = weights_of(sg.restore(model))
@@ -187,6 +199,7 @@ def test_what_begins_to_train_begins_as_the_optimizer_begins():
     model = make(keras.optimizers.Adagrad(0.01, initial_accumulator_value=0.1, use_ema=True))
     sg.adjust(model, [sg.freeze("**"), sg.train("a", kernel=sg.channels([0, 1]))])
     model.fit(X, Y, epochs=1, verbose=0)
+    averaged = to_numpy(model.optimizer._model_variables_moving_average[0])
     sg.adjust(model, sg.train("a", kernel=sg.channels([1, 2])))
     accumulator = to_numpy(model.optimizer._accumulators[0])
     average = to_numpy(model.optimizer._model_variables_moving_average[0])
@@ -194,7 +207,7 @@ def test_what_begins_to_train_begins_as_the_optimizer_begins():
     assert (accumulator[:, 1] == np.float32(0.1)).all()
     kernel = to_numpy(model.get_layer("a").kernel)
     assert np.array_equal(average[:, 1], kernel[:, 2])
-    assert not np.array_equal(average[:, 0], kernel[:, 1])
+    assert np.array_equal(average[:, 0], averaged[:, 1])
 
 
 def test_an_adjusted_model_saves_loads_and_restores(tmp_path):
