@@ -65,8 +65,8 @@ def layer_sampling(
 
     Example:
         >>> print(layer_sampling(["a", "b", "c"], count=1, phases=2, always=["head"]))
+        1 × [freeze('**'), train('head'), train('a')]
         1 × [freeze('**'), train('head'), train('c')]
-        1 × [freeze('**'), train('head'), train('b')]
     """
     if not 1 <= count <= len(layers):
         raise RuleError(

@@ -48,7 +48,12 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+SLOW = {"tokens", "custom_inner", "tiny_bert"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in RULES]
+)
 def test_a_delta_makes_the_base_what_was_trained_and_comes_off_without_a_trace(name, tmp_path):
     model = getattr(zoo, name)()
     tuned = tuned_of(model, *RULES[name])

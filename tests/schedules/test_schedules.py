@@ -73,8 +73,6 @@ def everything(model):
     "name, eager",
     [
         ("regrowth", False),
-        ("growth", True),
-        ("sampling", True),
         ("unfreezing", True),
         *(pytest.param(name, False, marks=pytest.mark.slow) for name in SCHEDULES if name != "regrowth"),
     ],

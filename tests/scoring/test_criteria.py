@@ -112,7 +112,11 @@ def test_frozen_and_partly_frozen_weights_have_scores_too():
 
 @pytest.mark.parametrize(
     "name, by",
-    [("cnn", sg.fisher), ("tokens", sg.movement), ("shared", sg.fisher), ("tiny_bert", sg.movement)],
+    [
+        ("shared", sg.fisher),
+        ("nested", sg.movement),
+        *(pytest.param(name, sg.fisher, marks=pytest.mark.slow) for name in ("cnn", "tokens", "tiny_bert")),
+    ],
 )
 def test_the_model_that_is_scored_stays_as_it_was(name, by):
     model = getattr(zoo, name)()
