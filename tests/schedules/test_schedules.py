@@ -10,6 +10,7 @@ import pytest
 from keras import layers
 
 import surgeon as sg
+from surgeon.schedules.backup import read_backup, write_backup
 from tests.helpers import assert_moved, assert_same_weights, assert_unmoved, same_bits, to_numpy, weights_of
 from tests.zoo import jitter
 
@@ -277,3 +278,16 @@ def test_backups_of_something_else_are_refused(tmp_path):
 def test_nonsense_is_refused(make_it, error, message):
     with pytest.raises(error, match=message):
         make_it()
+
+
+def test_a_backup_knows_where_elements_were_when_their_selection_last_changed(tmp_path):
+    model, other = make(), make()
+    rules = [sg.freeze("**"), sg.train("a", kernel=sg.elements(12, by="random"))]
+    sg.adjust(model, rules)
+    model.fit(X, Y, verbose=0)
+    write_backup(tmp_path / "run", model, "digest", 1)
+    assert read_backup(tmp_path / "run", other, "digest") == 1
+    assert_same_weights(everything(model), everything(other))
+    starts = [to_numpy(one.get_layer("a").kernel.base) for one in (model, other)]
+    assert same_bits(*starts)
+    assert (starts[0] != to_numpy(model.get_layer("a").kernel)).sum() == 12
