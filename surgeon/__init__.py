@@ -17,9 +17,14 @@ from surgeon.errors import SurgeonError
 
 if TYPE_CHECKING:
     from surgeon.checkpoint import convert as convert
+    from surgeon.deltas import AppliedDelta as AppliedDelta
+    from surgeon.deltas import load_delta as load_delta
+    from surgeon.deltas import save_delta as save_delta
     from surgeon.differences import diff as diff
     from surgeon.errors import CheckpointError as CheckpointError
     from surgeon.errors import CopyError as CopyError
+    from surgeon.errors import DeltaConflictError as DeltaConflictError
+    from surgeon.errors import DeltaError as DeltaError
     from surgeon.errors import GraphError as GraphError
     from surgeon.errors import ModelError as ModelError
     from surgeon.errors import NoGraphError as NoGraphError
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
     from surgeon.partial import PartialConv2D as PartialConv2D
     from surgeon.partial import PartialDense as PartialDense
     from surgeon.planning import Plan as Plan
+    from surgeon.planning import adjust as adjust
     from surgeon.planning import diagram as diagram
     from surgeon.planning import extract as extract
     from surgeon.planning import find as find
@@ -87,8 +93,16 @@ if TYPE_CHECKING:
     from surgeon.rules import train as train
     from surgeon.rules import unshare as unshare
     from surgeon.rules import wrap as wrap
+    from surgeon.schedules import Phase as Phase
+    from surgeon.schedules import Schedule as Schedule
+    from surgeon.schedules import budget_growth as budget_growth
+    from surgeon.schedules import gradual_unfreezing as gradual_unfreezing
+    from surgeon.schedules import layer_sampling as layer_sampling
+    from surgeon.schedules import regrowth as regrowth
+    from surgeon.scoring import rank_layers as rank_layers
     from surgeon.sealing import Seal as Seal
     from surgeon.sealing import seal as seal
+    from surgeon.select import activation as activation
     from surgeon.select import any_tensor as any_tensor
     from surgeon.select import between as between
     from surgeon.select import called as called
@@ -102,17 +116,22 @@ if TYPE_CHECKING:
     from surgeon.select import ends as ends
     from surgeon.select import every as every
     from surgeon.select import first as first
+    from surgeon.select import fisher as fisher
+    from surgeon.select import gradient as gradient
     from surgeon.select import has_weight as has_weight
     from surgeon.select import inside as inside
     from surgeon.select import isa as isa
     from surgeon.select import last as last
+    from surgeon.select import movement as movement
     from surgeon.select import name as name
     from surgeon.select import node as node
     from surgeon.select import nth as nth
     from surgeon.select import optional as optional
     from surgeon.select import pattern as pattern
     from surgeon.select import producers_of as producers_of
+    from surgeon.select import relative_gradient_norm as relative_gradient_norm
     from surgeon.select import rows as rows
+    from surgeon.select import snip as snip
     from surgeon.select import upstream_of as upstream_of
     from surgeon.select import where as where
     from surgeon.validation import validate as validate
@@ -122,8 +141,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AppliedDelta": "deltas:AppliedDelta",
     "CheckpointError": "errors:CheckpointError",
     "CopyError": "errors:CopyError",
+    "DeltaConflictError": "errors:DeltaConflictError",
+    "DeltaError": "errors:DeltaError",
     "GraphError": "errors:GraphError",
     "ModelError": "errors:ModelError",
     "ModelGraph": "graph:ModelGraph",
@@ -132,6 +154,7 @@ _PUBLIC = {
     "Part": "partial:Part",
     "PartialConv2D": "partial:PartialConv2D",
     "PartialDense": "partial:PartialDense",
+    "Phase": "schedules:Phase",
     "Plan": "planning:Plan",
     "PlanError": "errors:PlanError",
     "RefusedError": "errors:RefusedError",
@@ -139,16 +162,20 @@ _PUBLIC = {
     "Report": "reporting:Report",
     "RuleError": "errors:RuleError",
     "RuleFileError": "errors:RuleFileError",
+    "Schedule": "schedules:Schedule",
     "Seal": "sealing:Seal",
     "SealBrokenError": "errors:SealBrokenError",
     "SelectionError": "errors:SelectionError",
     "UnsupportedKerasError": "errors:UnsupportedKerasError",
     "ValidationError": "errors:ValidationError",
     "WeightNameError": "errors:WeightNameError",
+    "activation": "select:activation",
     "add_l2": "library:add_l2",
+    "adjust": "planning:adjust",
     "any_tensor": "select:any_tensor",
     "between": "select:between",
     "bias_only": "library:bias_only",
+    "budget_growth": "schedules:budget_growth",
     "called": "select:called",
     "chain": "select:chain",
     "change_activation": "library:change_activation",
@@ -171,9 +198,12 @@ _PUBLIC = {
     "filled": "rules:filled",
     "find": "planning:find",
     "first": "select:first",
+    "fisher": "select:fisher",
     "fold_batch_norm": "library:fold_batch_norm",
     "freeze": "rules:freeze",
     "freeze_batch_norm": "library:freeze_batch_norm",
+    "gradient": "select:gradient",
+    "gradual_unfreezing": "schedules:gradual_unfreezing",
     "has_weight": "select:has_weight",
     "inline": "rules:inline",
     "insert_after": "rules:insert_after",
@@ -182,8 +212,11 @@ _PUBLIC = {
     "isa": "select:isa",
     "join": "planning:join",
     "last": "select:last",
+    "layer_sampling": "schedules:layer_sampling",
+    "load_delta": "deltas:load_delta",
     "load_rules": "rules:load_rules",
     "lora": "rules:lora",
+    "movement": "select:movement",
     "name": "select:name",
     "new_head": "library:new_head",
     "node": "select:node",
@@ -196,6 +229,9 @@ _PUBLIC = {
     "plot_mask": "plots:plot_mask",
     "producers_of": "select:producers_of",
     "prune": "rules:prune",
+    "rank_layers": "scoring:rank_layers",
+    "regrowth": "schedules:regrowth",
+    "relative_gradient_norm": "select:relative_gradient_norm",
     "remove": "rules:remove",
     "rename": "rules:rename",
     "repeat": "rules:repeat",
@@ -206,8 +242,10 @@ _PUBLIC = {
     "rewrite": "planning:rewrite",
     "rows": "select:rows",
     "rule": "rules:rule",
+    "save_delta": "deltas:save_delta",
     "seal": "sealing:seal",
     "share": "rules:share",
+    "snip": "select:snip",
     "split": "planning:split",
     "strip_training_only": "library:strip_training_only",
     "to_average_pooling": "library:to_average_pooling",

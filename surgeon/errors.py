@@ -14,6 +14,8 @@ SurgeonError
 ├── PlanError              a plan does not fit this model, or its JSON is damaged
 ├── ValidationError        the rewritten model differs where it must not
 │   └── SealBrokenError    a frozen element has changed
+├── DeltaError             a delta does not fit its model, or is damaged
+│   └── DeltaConflictError two deltas are in each other's way
 ├── CheckpointError        a file that cannot be converted
 │   └── RefusedError       a file that was refused before Keras saw it
 ├── RenderError            a picture could not be made
@@ -77,6 +79,14 @@ class ValidationError(SurgeonError):
 
 class SealBrokenError(ValidationError):
     """An element that was frozen when the seal was made has changed."""
+
+
+class DeltaError(SurgeonError):
+    """A delta does not fit the model, cannot be removed, or its file is damaged."""
+
+
+class DeltaConflictError(DeltaError):
+    """Two deltas hold the same elements, or one lies on top of the other."""
 
 
 class CheckpointError(SurgeonError):

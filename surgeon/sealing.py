@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from surgeon import _keras, paths
 from surgeon.errors import ModelError, RuleError, SealBrokenError
@@ -72,9 +73,9 @@ class Seal:
             layer, variable = found[path]
             if tuple(variable.shape) != sealed.part.shape:
                 broken.append(f"{path} has another shape")
-            elif _digest(variable, sealed.part) != sealed.digest:
+            elif frozen_digest(_array(variable), sealed.part) != sealed.digest:
                 broken.append(f"{path}: some of its {sealed.count:,} frozen elements have changed")
-            elif not values_only and not (_moving_part(layer, variable, trained) - sealed.part).is_none:
+            elif not values_only and not (moving_part(layer, variable, trained) - sealed.part).is_none:
                 broken.append(f"{path}: frozen elements can train again")
         if broken:
             more = [f"and {len(broken) - SHOWN:,} more"] if len(broken) > SHOWN else []
@@ -142,14 +143,20 @@ def _check_built(model: Any) -> None:
 
 def _sealed(model: Any, trained: set[int]) -> Iterator[tuple[str, Sealed]]:
     for path, name, layer, variable in paths.weights(model):
-        part = _moving_part(layer, variable, trained)
+        part = moving_part(layer, variable, trained)
         count = math.prod(part.shape) - part.size
         if count:
-            yield paths.join(path, name), Sealed(count, _digest(variable, part), part)
+            yield paths.join(path, name), Sealed(count, frozen_digest(_array(variable), part), part)
 
 
-def _moving_part(layer: Any, variable: Any, trained: set[int]) -> Part:
-    """Return what of a weight training can change."""
+def moving_part(layer: Any, variable: Any, trained: set[int]) -> Part:
+    """Return what of a weight training can change.
+
+    Args:
+        layer: The layer that owns it.
+        variable: The weight.
+        trained: Identities of the model's trainable variables.
+    """
     shape = tuple(variable.shape)
     parameters, _ = _keras.own_variables(layer)
     if not any(variable is parameter for parameter in parameters):
@@ -161,9 +168,14 @@ def _moving_part(layer: Any, variable: Any, trained: set[int]) -> Part:
     return Part.all(shape) if id(variable) in trained else Part.none(shape)
 
 
-def _digest(variable: Any, part: Part) -> str:
-    value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
-    frozen = value[~part.to_mask()] if not part.is_none else value
-    digest = hashlib.sha256(f"{value.dtype}{value.shape}".encode())
+def frozen_digest(whole: NDArray[Any], part: Part) -> str:
+    """Return a digest of the elements of a weight that lie outside of a part, with dtype and shape."""
+    whole = np.ascontiguousarray(whole)
+    frozen = whole[~part.to_mask()] if not part.is_none else whole
+    digest = hashlib.sha256(f"{whole.dtype}{whole.shape}".encode())
     digest.update(np.ascontiguousarray(frozen).tobytes())
     return digest.hexdigest()
+
+
+def _array(variable: Any) -> NDArray[Any]:
+    return np.asarray(keras.ops.convert_to_numpy(variable.value))

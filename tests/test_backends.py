@@ -21,11 +21,21 @@ WITHOUT_TORCH = pytest.mark.skipif(
 )
 
 
+def run(backend, *arguments):
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tests", CORE)
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=WITHOUT_TORCH)])
 def test_core(backend, tests):
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests.split()]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:]
+    run(backend, *tests.split())
+
+
+@pytest.mark.slow
+def test_what_trains_changes_on_jax():
+    """A compiled step there reads a live model's variables by position: others may be in their place."""
+    run("jax", "tests/schedules", "-m", "not slow")

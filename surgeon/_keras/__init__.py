@@ -1,6 +1,14 @@
 """The only place that touches private names of Keras, read in Keras 3.12 to 3.15."""
 
-from surgeon._keras.compilation import compile_arguments, shared_slots, slots_of
+from surgeon._keras.compilation import (
+    AVERAGE,
+    compile_arguments,
+    forget_traces,
+    resume_fit_at,
+    shared_slots,
+    slots_of,
+)
+from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
     TRACKED,
@@ -35,6 +43,7 @@ from surgeon._keras.layers import (
     loose_variables,
     own_variables,
     refresh_parameters,
+    remove_child_layer,
     rename_variables,
     replace_attribute,
     replace_variable,
@@ -58,6 +67,7 @@ from surgeon._keras.variables import (
     autocasts,
     convert_to_tensor,
     initial_value,
+    is_concrete,
     is_readable,
     is_sparse,
     is_traced,
@@ -67,9 +77,11 @@ from surgeon._keras.variables import (
     stored_dtype,
     stored_shape,
     view,
+    whole_variable,
 )
 
 __all__ = [
+    "AVERAGE",
     "MADE_ANEW",
     "TRACKED",
     "Functional",
@@ -83,6 +95,7 @@ __all__ = [
     "autocast_dtype",
     "autocasts",
     "bare_layer",
+    "batches_of",
     "can_duplicate",
     "child_layers",
     "compile_arguments",
@@ -93,11 +106,13 @@ __all__ = [
     "describe_class",
     "duplicate_variable",
     "fill_sequential",
+    "forget_traces",
     "functional_of",
     "get_keras_mask",
     "inbound_nodes",
     "initial_value",
     "input_structure",
+    "is_concrete",
     "is_functional_like",
     "is_immutable",
     "is_own_build",
@@ -116,10 +131,12 @@ __all__ = [
     "read",
     "refresh_parameters",
     "register_name",
+    "remove_child_layer",
     "rename_variables",
     "reorder_child_layers",
     "replace_attribute",
     "replace_variable",
+    "resume_fit_at",
     "seed_states",
     "serialize_like_stock",
     "set_keras_mask",
@@ -136,4 +153,5 @@ __all__ = [
     "tracked_objects",
     "trainable_flag",
     "view",
+    "whole_variable",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from surgeon._keras.names import (
     KerasVariable,
 )
@@ -13,6 +15,10 @@ def compile_arguments(model: Any) -> dict[str, Any] | None:
     """Return the arguments that a model was compiled with, or `None` if it was not."""
     config = getattr(model, "_compile_config", None)
     return dict(config.config) if getattr(model, "compiled", False) and config is not None else None
+
+
+AVERAGE = "_model_variables_moving_average"
+"""Name of the slot that holds an average of a variable; it starts as the variable, in the very first step."""
 
 
 def slots_of(optimizer: Any, variable: Any) -> dict[str, Any]:
@@ -38,3 +44,19 @@ def shared_slots(optimizer: Any) -> list[Any]:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     own = {id(slot) for v in inner._trainable_variables for slot in slots_of(inner, v).values()}
     return [variable for variable in optimizer.variables if id(variable) not in own]
+
+
+def resume_fit_at(model: Any, epoch: int | None) -> None:
+    """Let the running `fit` begin with an epoch, whatever it was told; `None` takes that back."""
+    model._initial_epoch = epoch
+
+
+def forget_traces() -> None:
+    """Let JAX forget what it has traced: it takes a method of a model for the same function as before.
+
+    The method reads the model's variables by position, and others may be there now, of the same shapes.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()  # type: ignore[no-untyped-call]

@@ -175,3 +175,14 @@ def copy_paths(old: Any, new: Any) -> None:
     olds, news = (layer._trainable_variables + layer._non_trainable_variables for layer in (old, new))
     for before, after in zip(olds, news, strict=True):
         after._path = before.path
+
+
+def remove_child_layer(layer: Any, name: str) -> None:
+    """Detach a layer that is an attribute of another, which may be locked already."""
+    child = getattr(layer, name)
+    locked = layer._tracker.locked
+    layer._tracker.unlock()
+    delattr(layer, name)
+    layer._layers[:] = [other for other in layer._layers if other is not child]
+    if locked:
+        layer._tracker.lock()

@@ -20,6 +20,7 @@ try:
     from keras.src.ops.operation import Operation
     from keras.src.saving import object_registration as registration
     from keras.src.saving import serialization_lib as serialization
+    from keras.src.trainers.data_adapters import get_data_adapter
     from keras.src.utils.tracking import TrackedDict, TrackedList, TrackedOrderedDict, TrackedSet
 except ImportError as error:
     raise UnsupportedKerasError(
@@ -40,6 +41,7 @@ __all__ = [
     "backend",
     "functional_like_constructor",
     "get_autocast_scope",
+    "get_data_adapter",
     "get_keras_mask",
     "is_nnx_enabled",
     "registration",

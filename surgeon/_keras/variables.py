@@ -137,3 +137,30 @@ def view(value: Any) -> np.ndarray:
         with contextlib.suppress(TypeError, ValueError, BufferError):  # strings, bfloat16, sparse tensors
             return np.asarray(memoryview(value))
     return np.ascontiguousarray(keras.ops.convert_to_numpy(value))
+
+
+def is_concrete(tensor: Any) -> bool:
+    """Whether a tensor has a value now, and is not part of a function that is being traced."""
+    if keras.backend.backend() == "tensorflow":
+        return hasattr(tensor, "numpy")
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return not isinstance(tensor, jax.core.Tracer)
+    return True
+
+
+def whole_variable(variable: Any, *, trainable: bool) -> Any:
+    """Return a variable of Keras's own in the place of one that only looks like it."""
+    whole = KerasVariable(
+        np.array(keras.ops.convert_to_numpy(variable.value)),
+        dtype=stored_dtype(variable),
+        trainable=trainable,
+        autocast=autocasts(variable),
+        aggregation=variable.aggregation,
+        synchronization=variable.synchronization,
+        name=variable.name,
+    )
+    whole._path = variable.path
+    whole.regularizer, whole.constraint = variable.regularizer, variable.constraint
+    return whole

@@ -1,6 +1,7 @@
 """Plans: what a list of rules will do to one architecture, as a value, and how it is carried out."""
 
 from surgeon.planning import computations as computations
+from surgeon.planning.adjusting import adjust, train_parts
 from surgeon.planning.applying import apply
 from surgeon.planning.cutting import extract, join, split
 from surgeon.planning.finding import find
@@ -12,6 +13,7 @@ from surgeon.planning.rewriting import rewrite
 
 __all__ = [
     "Plan",
+    "adjust",
     "apply",
     "diagram",
     "extract",
@@ -21,4 +23,5 @@ __all__ = [
     "plan_from_json",
     "rewrite",
     "split",
+    "train_parts",
 ]

@@ -17,9 +17,11 @@ from surgeon.planning.carrying import fill
 from surgeon.planning.flags import loosened, release, still_layers
 from surgeon.planning.plan import Plan
 from surgeon.planning.replay import changed_paths, check_built, replay
+from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
 from surgeon.roundtrip.compiling import carry_compilation
+from surgeon.scoring import Scorer
 from surgeon.validation import Validate, check_mode, check_rewrite
 
 
@@ -29,29 +31,37 @@ def apply(
     *,
     validate: Validate = "outputs",
     share: bool = False,
+    data: Any = None,
     compilation: bool = True,
 ) -> Any:
     """Return a rewritten copy of `model`, compiled as that is unless told not to; see `Plan.apply`."""
     check_mode(validate)
     graph = to_graph(model)
     plan.architecture.check(Architecture.of(graph))
-    return apply_to_graph(plan, graph, validate=validate, share=share, compilation=compilation)
+    scorer = Scorer(model, data)
+    return apply_to_graph(plan, graph, scorer, validate=validate, share=share, compilation=compilation)
 
 
 def apply_to_graph(
-    plan: Plan, graph: ModelGraph, *, validate: Validate, share: bool, compilation: bool = True
+    plan: Plan,
+    graph: ModelGraph,
+    scorer: Scorer,
+    *,
+    validate: Validate,
+    share: bool,
+    compilation: bool = True,
 ) -> Any:
     """Return a rewritten copy of the model that a graph was just read from."""
     model = graph.model
     editor = replay(plan.journal, plan.templates, graph)
     edited = editor.finish()
     weights, still = weight_sites(edited), still_layers(plan, edited)
-    kept = _kept(plan, graph)
-    parts = _parts(plan, edited, weights, still) | kept.parts
+    kept = _kept(plan, graph, scorer)
+    parts = parts_of(plan, edited, weights, still, scorer) | kept.parts
     touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)
-    _attach(rewritten, plan, parts, still | kept.still)
+    _attach(rewritten, plan, parts, still | kept.still, scorer)
     _adapt(rewritten, plan)
     if compilation:
         carry_compilation(model, rewritten)
@@ -62,14 +72,15 @@ def apply_to_graph(
     return rewritten
 
 
-def _parts(
-    plan: Plan, graph: ModelGraph, weights: dict[str, WeightSite], still: frozenset[str]
+def parts_of(
+    plan: Plan, graph: ModelGraph, weights: dict[str, WeightSite], still: frozenset[str], scorer: Scorer
 ) -> dict[str, Part]:
     """Return what will train of each weight that a rule speaks of, or that is held in some way already."""
     parts = {
         path: site.current for path, site in weights.items() if isinstance(site.variable, PartialVariable)
     }
-    asked = {path: site.part_after(plan.asks[path]) for path, site in weights.items() if path in plan.asks}
+    resolver = Resolver(weights, plan.asks, scorer)
+    asked = {path: resolver.part(path) for path in weights if path in plan.asks}
     wanted = [path for path, part in asked.items() if not part.is_none]
     loose = loosened(wanted, graph, weights)
     state = [path for path, site in weights.items() if site.layer in still and site.weight.role == "state"]
@@ -87,14 +98,16 @@ class _Kept:
     still: frozenset[str]
 
 
-def _kept(plan: Plan, graph: ModelGraph) -> _Kept:
+def _kept(plan: Plan, graph: ModelGraph, scorer: Scorer) -> _Kept:
     layers = {change.path for change in plan.journal if change.kind == "configured"}
     if not layers:
         return _Kept({}, frozenset())
     still = still_layers(plan, graph) & layers
-    sites = {path: site for path, site in weight_sites(graph).items() if site.layer in layers}
+    weights = weight_sites(graph)
+    sites = {path: site for path, site in weights.items() if site.layer in layers}
+    resolver = Resolver(weights, plan.asks, scorer)
     parts = {
-        path: site.part_after(plan.asks.get(path, ()))
+        path: resolver.part(path)
         for path, site in sites.items()
         if isinstance(site.variable, PartialVariable) or (site.layer in still and site.weight.role == "state")
     }
@@ -108,20 +121,22 @@ def _touches(node: Node, touched: set[int]) -> bool:
     return bool(touched) and any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
 
 
-def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str]) -> None:
+def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str], scorer: Scorer) -> None:
     if not (parts or still or plan.asks):
         return
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
     new = [path for path in plan.asks if path not in parts]  # of layers that a rule put here
-    sites = weight_sites(to_graph(model)) if new else {}
-    for path in new:
-        if path not in sites:  # a plan that was read from JSON may say anything
-            raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
-    parts |= {path: sites[path].part_after(plan.asks[path]) for path in new}
+    if new:
+        sites = weight_sites(to_graph(model))
+        resolver = Resolver(sites, plan.asks, Scorer(model, scorer.data))
+        for path in new:
+            if path not in sites:  # a plan that was read from JSON may say anything
+                raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
+            parts[path] = resolver.part(path)
     spec = {path: part for path, part in parts.items() if not isinstance(weights[path], PartialVariable)}
     attach(model, Spec(spec, still))
     release(model, [path for path in plan.asks if not parts[path].is_none])
-    _forget_functions(model)
+    forget_functions(model)
 
 
 def _adapt(model: Any, plan: Plan) -> None:
@@ -130,5 +145,6 @@ def _adapt(model: Any, plan: Plan) -> None:
         layers[adapter.path].enable_lora(adapter.rank, lora_alpha=adapter.alpha)
 
 
-def _forget_functions(model: keras.Model) -> None:
+def forget_functions(model: Any) -> None:
+    """Let a model trace anew what it does in a step: it was compiled before its weights were exchanged."""
     model.train_function = model.test_function = model.predict_function = None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 import keras
-import numpy as np
 
 from surgeon import _keras, paths
-from surgeon.errors import RuleError
 from surgeon.graph import ModelGraph, Node, Weight
 from surgeon.partial import Part, PartialVariable
 from surgeon.roundtrip import sites
@@ -26,25 +23,16 @@ class Ask:
         verb: `"freeze"` or `"train"`.
         selection: The part that is meant; `None` for all of it.
         rule: The rule, as it was typed.
+        pool: Paths of the weights that share the selection's budget, this one among them; empty
+            where each weight has its own.
+        number: Which of the rules it was.
     """
 
     verb: Literal["freeze", "train"]
     selection: Selection | None
     rule: str
-
-    def part_after(self, current: Part, site: WeightSite, values: Callable[[], Any]) -> Part:
-        """Return what trains of the weight once this was obeyed.
-
-        Raises:
-            RuleError: If the selection does not fit the weight; names rule and weight.
-        """
-        if self.selection is None:
-            return Part.none(current.shape) if self.verb == "freeze" else Part.all(current.shape)
-        try:
-            chosen = self.selection.resolve(site.path, current.shape, site.axes, values)
-        except RuleError as error:
-            raise type(error)(f"{self.rule}: {error}") from error
-        return current - chosen if self.verb == "freeze" else chosen
+    pool: tuple[str, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,13 +67,6 @@ class WeightSite:
         if isinstance(self.variable, PartialVariable):
             return self.variable.part if self.weight.trainable else Part.none(shape)
         return Part.all(shape) if self.weight.trainable else Part.none(shape)
-
-    def part_after(self, asks: Sequence[Ask]) -> Part:
-        """Return what trains of it once every ask was obeyed, in order."""
-        part = self.current
-        for ask in asks:
-            part = ask.part_after(part, self, lambda: np.asarray(keras.ops.convert_to_numpy(self.variable)))
-        return part
 
 
 def weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:

@@ -16,18 +16,22 @@ from surgeon.planning.after import after_graph
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, weight_sites
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
+from surgeon.planning.resolving import Resolver
 from surgeon.planning.surgery import Performed, Surgery
 from surgeon.roundtrip import sites, to_graph
 from surgeon.rules import LoraRule, Repeat, StructureRule, TrainabilityRule, as_rules
-from surgeon.select import World
+from surgeon.scoring import Scorer
+from surgeon.select import Selection, World
 
 
-def make_plan(model: Any, rules: Any) -> Plan:
+def make_plan(model: Any, rules: Any, *, data: Any = None) -> Plan:
     """Return what rules will do to a model, without doing it.
 
     Args:
         model: A built functional or Sequential `keras.Model`.
         rules: A rule, or a list of rules in order; later ones win, weight by weight.
+        data: For criteria that look at data and bring none of their own, if how much of a weight trains
+            depends on them (`over="model"`). Otherwise they are not looked at before the plan is carried out.
 
     Raises:
         NoMatchError: If a rule matches nothing; names near misses.
@@ -35,12 +39,15 @@ def make_plan(model: Any, rules: Any) -> Plan:
         RuleError: If something that is no rule is among them.
         NoGraphError: If the model has no graph.
     """
-    return plan_for_graph(to_graph(model), rules)
+    return plan_for_graph(to_graph(model), rules, Scorer(model, data))
 
 
-def plan_for_graph(graph: ModelGraph, rules: Any) -> Plan:
-    """Return what rules will do to the model that a graph was just read from; see `make_plan`."""
-    maker = _Maker(graph)
+def plan_for_graph(graph: ModelGraph, rules: Any, scorer: Scorer) -> Plan:
+    """Return what rules will do to the model that a graph was just read from; see `make_plan`.
+
+    The scores that this takes are kept by the scorer, and are there when the plan is carried out.
+    """
+    maker = _Maker(graph, scorer)
     outcomes = tuple(maker.outcome(rule) for rule in as_rules(rules))
     return maker.plan(outcomes)
 
@@ -48,17 +55,21 @@ def plan_for_graph(graph: ModelGraph, rules: Any) -> Plan:
 class _Maker:
     """Goes through the rules in order and keeps what has been decided so far."""
 
-    def __init__(self, graph: ModelGraph) -> None:
+    def __init__(self, graph: ModelGraph, scorer: Scorer) -> None:
         self.before = graph
         self.surgery = Surgery(graph)
         self.sites = sites(graph)
         self.weights = weight_sites(graph)
         self.trainable_before = sum(site.weight.trainable for site in self.weights.values())
         self.asks: defaultdict[str, list[Ask]] = defaultdict(list)
+        self.scorer = scorer
+        self.resolver = Resolver(self.weights, self.asks, scorer)
+        self.number = 0
         self.still: dict[str, bool] = {}
         self.adapters: list[Adapter] = []
 
     def outcome(self, rule: Any) -> Outcome:
+        self.number += 1
         if isinstance(rule, Repeat):
             return self._repeat(rule)
         if isinstance(rule, LoraRule):
@@ -67,7 +78,7 @@ class _Maker:
 
     def plan(self, outcomes: tuple[Outcome, ...]) -> Plan:
         asks = {path: tuple(asks) for path, asks in self.asks.items()}
-        parts = {path: self.weights[path].part_after(asks[path]) for path in asks}
+        sizes = {path: self.resolver.size(path) for path in asks}
         added = sum(adapter.size for adapter in self.adapters)
         return Plan(
             architecture=Architecture.of(self.before),
@@ -79,14 +90,11 @@ class _Maker:
             adapters=tuple(self.adapters),
             trainable_before=self.trainable_before,
             trainable_after=added
-            + sum(
-                parts[path].size if path in parts else site.weight.trainable
-                for path, site in self.weights.items()
-            ),
+            + sum(sizes.get(path, site.weight.trainable) for path, site in self.weights.items()),
             size=added
             + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.surgery.graph, parts),
+            after=after_graph(self.surgery.graph, sizes),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
@@ -99,7 +107,7 @@ class _Maker:
             raise NoMatchError(f"{rule.origin}: {rule} matches only layers without weights: {some}")
         _check_names(rule, covered)
         held = self._hold_state(rule, spoken)
-        changes = [self._ask(rule, w) for w in spoken if w.weight.role == "parameter"]
+        changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
         skipped = [(node.path, "no weights") for node in matched if not _variables(node)]
         skipped += [
             (change.path, "already so") for change in changes if _no_change(self.asks[change.path], change)
@@ -108,11 +116,16 @@ class _Maker:
             str(rule), rule.origin, tuple(n.path for n in matched), tuple(changes), tuple(skipped), held=held
         )
 
-    def _ask(self, rule: TrainabilityRule, site: WeightSite) -> WeightChange:
-        asks = self.asks[site.path]
-        before = site.part_after(asks).size
-        asks.append(Ask(rule.verb, rule.selections.get(site.name), str(rule)))
-        return WeightChange(site.path, site.weight.size, before, site.part_after(asks).size)
+    def _ask(self, rule: TrainabilityRule, spoken: list[WeightSite]) -> list[WeightChange]:
+        before = [self.resolver.size(site.path) for site in spoken]
+        for site in spoken:
+            selection = rule.selections.get(site.name)
+            pool = () if selection is None else _pool(rule, selection, site, spoken)
+            self.asks[site.path].append(Ask(rule.verb, selection, str(rule), pool, self.number))
+        return [
+            WeightChange(site.path, site.weight.size, size, self.resolver.size(site.path))
+            for site, size in zip(spoken, before, strict=True)
+        ]
 
     def _hold_state(self, rule: TrainabilityRule, spoken: list[WeightSite]) -> tuple[str, ...]:
         """Note which layers are frozen as a whole, by name of the layer or of its state.
@@ -142,8 +155,8 @@ class _Maker:
             if adapted is None or node.path in {adapter.path for adapter in self.adapters}:
                 skipped.append((node.path, "it has an adapter already" if adapted else "it has no kernel"))
                 continue
-            before = adapted.part_after(self.asks[adapted.path]).size
-            self.asks[adapted.path].append(Ask("freeze", None, str(rule)))
+            before = self.resolver.size(adapted.path)
+            self.asks[adapted.path].append(Ask("freeze", None, str(rule), (), self.number))
             shape = adapted.weight.shape
             size = rule.rank * (math.prod(shape[:-1]) + shape[-1])
             self.adapters.append(Adapter(node.path, rule.rank, rule.alpha, size))
@@ -192,6 +205,7 @@ class _Maker:
     def _look_again(self, changes: Sequence[Change]) -> None:
         """Take note of layers that are new, gone, or have another name."""
         self.sites, self.weights = sites(self.surgery.graph), weight_sites(self.surgery.graph)
+        self.resolver = Resolver(self.weights, self.asks, self.scorer)
         for change in changes:
             if change.kind == "inlined":
                 self._move_asks(change.path, change.path.rpartition("/")[0])
@@ -231,6 +245,20 @@ def _variables(node: Node) -> list[Any]:
     if not isinstance(node.op, keras.layers.Layer):
         return []
     return [variable for _, _, _, variable in paths.weights(node.op)]
+
+
+def _pool(
+    rule: TrainabilityRule, selection: Selection, site: WeightSite, spoken: list[WeightSite]
+) -> tuple[str, ...]:
+    """Return the weights that share the budget of a selection with this one."""
+    if selection.over == "weight":
+        return ()
+    return tuple(
+        other.path
+        for other in spoken
+        if rule.selections.get(other.name) == selection
+        and (selection.over == "model" or other.layer == site.layer)
+    )
 
 
 def _covers(outer: str, path: str) -> bool:

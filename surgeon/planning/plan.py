@@ -105,7 +105,9 @@ class Plan:
     before: ModelGraph | None = field(default=None, compare=False, repr=False)
     after: ModelGraph | None = field(default=None, compare=False, repr=False)
 
-    def apply(self, model: Any, *, validate: Validate = "outputs", share: bool = False) -> Any:
+    def apply(
+        self, model: Any, *, validate: Validate = "outputs", share: bool = False, data: Any = None
+    ) -> Any:
         """Return a rewritten copy of a model of this architecture; the model stays as it is.
 
         Args:
@@ -113,6 +115,7 @@ class Plan:
             validate: `"outputs"`, `"structure"` or `"none"`.
             share: Keep the objects of untouched layers instead of copying them. They belong to both
                 models then: what trains in one moves in the other, and so does a flag that is set.
+            data: What criteria look at that bring no data of their own; anything that `fit` takes.
 
         Raises:
             PlanError: If the model has another architecture.
@@ -120,7 +123,7 @@ class Plan:
         """
         from surgeon.planning.applying import apply
 
-        return apply(self, model, validate=validate, share=share)
+        return apply(self, model, validate=validate, share=share, data=data)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the plan as JSON.

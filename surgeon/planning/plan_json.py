@@ -24,7 +24,14 @@ def plan_to_json(plan: Plan, *, indent: int | None = None) -> str:
     """Return a plan as JSON; see `Plan.to_json`."""
     asks = {
         path: [
-            {"verb": a.verb, "rule": a.rule, "selection": a.selection and a.selection.to_data()} for a in asks
+            {
+                "verb": a.verb,
+                "rule": a.rule,
+                "selection": a.selection and a.selection.to_data(),
+                "pool": list(a.pool),
+                "number": a.number,
+            }
+            for a in asks
         ]
         for path, asks in plan.asks.items()
     }
@@ -103,7 +110,8 @@ def _ask(data: Any) -> Ask:
     if data["verb"] not in ("freeze", "train"):
         raise ValueError(f"unknown verb {data['verb']!r}")
     selection = data["selection"]
-    return Ask(data["verb"], None if selection is None else selection_from_data(selection), data["rule"])
+    chosen = None if selection is None else selection_from_data(selection)
+    return Ask(data["verb"], chosen, data["rule"], tuple(data.get("pool", ())), int(data.get("number", 0)))
 
 
 def _outcome(data: Any) -> Outcome:

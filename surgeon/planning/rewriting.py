@@ -7,10 +7,13 @@ from typing import Any
 from surgeon.planning.applying import apply_to_graph
 from surgeon.planning.making import plan_for_graph
 from surgeon.roundtrip import to_graph
+from surgeon.scoring import Scorer
 from surgeon.validation import Validate, check_mode
 
 
-def rewrite(model: Any, rules: Any, *, validate: Validate = "outputs", share: bool = False) -> Any:
+def rewrite(
+    model: Any, rules: Any, *, validate: Validate = "outputs", share: bool = False, data: Any = None
+) -> Any:
     """Return a new, validated Keras model in which rules were carried out.
 
     Args:
@@ -20,6 +23,7 @@ def rewrite(model: Any, rules: Any, *, validate: Validate = "outputs", share: bo
             `"structure"` leaves the outputs out; `"none"` compares nothing.
         share: Keep the objects of untouched layers instead of copying them. They belong to both
             models then: what trains in one moves in the other, and so does a flag that is set.
+        data: What criteria look at that bring no data of their own; anything that `fit` takes.
 
     Raises:
         NoGraphError: If the model has no graph.
@@ -35,5 +39,6 @@ def rewrite(model: Any, rules: Any, *, validate: Validate = "outputs", share: bo
         ['bias']
     """
     check_mode(validate)
-    graph = to_graph(model)
-    return apply_to_graph(plan_for_graph(graph, rules), graph, validate=validate, share=share)
+    graph, scorer = to_graph(model), Scorer(model, data)
+    plan = plan_for_graph(graph, rules, scorer)
+    return apply_to_graph(plan, graph, scorer, validate=validate, share=share)

@@ -17,6 +17,7 @@ from surgeon.diagrams.text import escape
 from surgeon.errors import RenderError
 from surgeon.graph import ModelGraph
 from surgeon.planning import Plan
+from surgeon.planning.replay import changed_paths, replay
 from surgeon.reporting.page import page
 from surgeon.reporting.rows import layer_rows
 from surgeon.reporting.sections import reproduce_section, rules_section, validation_section
@@ -118,4 +119,7 @@ def report(
 def _validated(before: Any, after: Any, plan: Plan | None) -> ValidationReport | None:
     if isinstance(before, ModelGraph) or isinstance(after, ModelGraph):
         return None
-    return validate(before, after, replaced=frozenset(plan.replacements) if plan is not None else ())
+    if plan is None or not plan.journal:
+        return validate(before, after)
+    editor = replay(plan.journal, plan.templates, graph := to_graph(before))
+    return validate(before, after, replaced=changed_paths(graph, editor.finish()), edited=True)

@@ -28,13 +28,13 @@ def carry_compilation(old: Any, new: Any) -> None:
     fresh = keras.tree.map_structure(_without_history, arguments)
     optimizer = old.optimizer
     if optimizer is not None:
-        fresh["optimizer"] = _from_own_config(optimizer)
+        fresh["optimizer"] = fresh_optimizer(optimizer)
         # An optimizer that needs loss scaling is wrapped already.
         fresh["auto_scale_loss"] = False
     new.compile(**fresh)
     if optimizer is not None and optimizer.built:
         new.optimizer.build(new.trainable_variables)
-        _carry_slots(old, new)
+        carry_slots(optimizer, stored(old), new.optimizer, stored(new))
 
 
 def _without_history(leaf: Any) -> Any:
@@ -42,6 +42,15 @@ def _without_history(leaf: Any) -> Any:
     if isinstance(leaf, keras.metrics.Metric):
         return _from_own_config(leaf)
     return leaf
+
+
+def fresh_optimizer(optimizer: Any) -> Any:
+    """Return an optimizer of the same kind and settings that remembers nothing.
+
+    Raises:
+        CopyError: If it cannot be made from its own config.
+    """
+    return _from_own_config(optimizer)
 
 
 def _from_own_config(of: Any) -> Any:
@@ -55,28 +64,49 @@ def _from_own_config(of: Any) -> Any:
         ) from error
 
 
-def _carry_slots(old: Any, new: Any) -> None:
-    wholes = _stored(old)
-    for path, (variable, part) in _stored(new).items():
+Stored = dict[str, tuple[Any, Part]]
+"""For each weight's path: the variable that an optimizer sees for it, and which part of the weight it is."""
+
+
+def carry_slots(old: Any, wholes: Stored, new: Any, weights: Stored) -> None:
+    """Let a built optimizer remember what another one did, element by element.
+
+    What it does not know of (an element that did not train) stays as the new optimizer set it.
+
+    Args:
+        old: The optimizer to read.
+        wholes: What `stored` said of the model when that one was in use.
+        new: The optimizer to set.
+        weights: What `stored` says of the model that it is built for.
+    """
+    for path, (variable, part) in weights.items():
+        slots = _keras.slots_of(new, variable)
+        average = slots.get(_keras.AVERAGE)
+        if average is not None and int(old.iterations):
+            # An average that starts later than the optimizer would start at zero, and be put into the weight.
+            average.assign(_array(variable))
         if path not in wholes:
             continue
         before, before_part = wholes[path]
-        sources = _keras.slots_of(old.optimizer, before)
-        for name, slot in _keras.slots_of(new.optimizer, variable).items():
+        sources = _keras.slots_of(old, before)
+        for name, slot in slots.items():
             source = sources.get(name)
             if source is None:
                 continue
             if before_part == part:
                 # Also slots of another shape, such as the row and column sums of Adafactor.
-                slot.assign(np.array(keras.ops.convert_to_numpy(source)))
+                slot.assign(_array(source))
             elif tuple(source.shape) == tuple(before.shape):
-                value = np.asarray(keras.ops.convert_to_numpy(source))
-                slot.assign(_moved(value, before_part, part))
-    for before, after in zip(*(_keras.shared_slots(m.optimizer) for m in (old, new)), strict=True):
-        after.assign(np.array(keras.ops.convert_to_numpy(before)))
+                slot.assign(_moved(_array(source), before_part, part, _array(slot)))
+    for shared, after in zip(*(_keras.shared_slots(optimizer) for optimizer in (old, new)), strict=True):
+        after.assign(_array(shared))
 
 
-def _stored(model: Any) -> dict[str, tuple[Any, Part]]:
+def _array(variable: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+def stored(model: Any) -> Stored:
     """Map each weight's path to the variable that the optimizer sees for it, and its part."""
     found = {}
     for layer, name, _, variable in paths.weights(model):
@@ -88,10 +118,16 @@ def _stored(model: Any) -> dict[str, tuple[Any, Part]]:
     return found
 
 
-def _moved(slot: np.ndarray, before: Part, after: Part) -> np.ndarray:
-    """Bring what is remembered of one part of a weight to another part; unknown is zero."""
-    whole = slot
-    if not before.is_all:
-        whole = np.zeros(before.shape, slot.dtype)
-        before.put(whole, slot)
+def _moved(slot: np.ndarray, before: Part, after: Part, initial: np.ndarray) -> np.ndarray:
+    """Bring what is remembered of one part of a weight to another part.
+
+    Args:
+        slot: What is remembered.
+        before: Of which part.
+        after: The other part.
+        initial: What an optimizer starts with there: not always zero (an average of the weights).
+    """
+    whole = np.zeros(before.shape, slot.dtype)
+    after.put(whole, initial)
+    before.put(whole, slot)
     return after.take(whole)

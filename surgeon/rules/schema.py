@@ -51,8 +51,24 @@ class SelectionForm(TypedDict, total=False):
     channels: Which
     rows: Which
     elements: Which
-    by: Literal["magnitude", "random"]
+    by: Literal[
+        "magnitude",
+        "random",
+        "fisher",
+        "gradient",
+        "snip",
+        "movement",
+        "relative_gradient_norm",
+        "activation",
+    ]
     seed: Annotated[int, Field(ge=0)]
+    over: Literal["weight", "layer", "model"]
+    keep: Annotated[float, Field(ge=0, le=1)]
+    samples: Annotated[int, Field(ge=1)]
+    batches: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: float
+    loss: Text
 
 
 SelectorMapping = TypedDict(

@@ -6,10 +6,22 @@ shape of a weight and, only if a criterion needs them, at its values.
 
 from surgeon.select.axes import Axes, axes_of
 from surgeon.select.choosing import channels, elements, rows
+from surgeon.select.criteria import MAGNITUDE
+from surgeon.select.data_criteria import (
+    Criterion,
+    activation,
+    criterion,
+    fisher,
+    gradient,
+    movement,
+    relative_gradient_norm,
+    snip,
+)
 from surgeon.select.found import Selected, first_calls, select
 from surgeon.select.leaves import has_weight, inside, isa, name, where
 from surgeon.select.matching import Matches, Miss
 from surgeon.select.pattern import Match, Pattern, any_tensor, chain, either, node, optional, pattern
+from surgeon.select.pooling import Candidate, resolve_together
 from surgeon.select.relative import (
     between,
     called,
@@ -31,7 +43,10 @@ from surgeon.select.selector_data import selector_from_data
 from surgeon.select.world import World
 
 __all__ = [
+    "MAGNITUDE",
     "Axes",
+    "Candidate",
+    "Criterion",
     "Match",
     "Matches",
     "Miss",
@@ -40,6 +55,7 @@ __all__ = [
     "Selection",
     "Selector",
     "World",
+    "activation",
     "any_tensor",
     "as_selector",
     "axes_of",
@@ -48,6 +64,7 @@ __all__ = [
     "chain",
     "channels",
     "consumers_of",
+    "criterion",
     "depth",
     "downstream_of",
     "either",
@@ -56,20 +73,26 @@ __all__ = [
     "every",
     "first",
     "first_calls",
+    "fisher",
+    "gradient",
     "has_weight",
     "inside",
     "isa",
     "last",
+    "movement",
     "name",
     "node",
     "nth",
     "optional",
     "pattern",
     "producers_of",
+    "relative_gradient_norm",
+    "resolve_together",
     "rows",
     "select",
     "selection_from_data",
     "selector_from_data",
+    "snip",
     "upstream_of",
     "where",
 ]

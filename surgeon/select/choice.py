@@ -6,14 +6,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from surgeon.errors import SelectionError
-from surgeon.select.criteria import MAGNITUDE, RANDOM, Positions, chosen
+from surgeon.select.criteria import RANDOM, Positions, Scores, largest, scores_of
+from surgeon.select.data_criteria import Criterion
 from surgeon.select.packing import pack_mask
+
+Over = Literal["weight", "layer", "model"]
+"""What a budget is of."""
 
 _SHOWN = 8
 
@@ -78,21 +82,39 @@ class Amount(Choice):
     """So many, or such a fraction, chosen by a criterion.
 
     `is_fraction` is what 1 and 1.0 differ in, which Python calls equal: one channel, or all of them.
+
+    Attributes:
+        amount: The count or the fraction.
+        by: `"magnitude"`, `"random"`, or a criterion that needs data.
+        seed: Seed of `"random"`.
+        is_fraction: Whether the amount is a fraction.
+        over: What the amount is of: each `"weight"`, each `"layer"`, or the `"model"`.
+        keep: The fraction of what trains in part already that is chosen again, whatever the criterion says.
     """
 
     amount: float
-    by: str
+    by: str | Criterion
     seed: int = 0
     is_fraction: bool = True
+    over: Over = "weight"
+    keep: float | None = None
 
     def count(self, line: Line) -> int:
         """Return the count; a fraction is rounded half up, and is at least 1."""
+        return self.count_of(line.count, str(line), line.what)
+
+    def count_of(self, total: int, where: str, what: str) -> int:
+        """Return how many of so many positions are meant.
+
+        Raises:
+            SelectionError: If there are not so many; `where` and `what` name them.
+        """
         wanted = self.amount
         if self.is_fraction:
             # 0.07 * 50 is 3.5000000000000004, and 0.29 * 50 is 14.499999999999998.
-            wanted = max(1, math.floor(round(wanted * line.count, 9) + 0.5))
-        if wanted > line.count:
-            raise SelectionError(f"{wanted} {line.what} are too many for {line}")
+            wanted = max(1, math.floor(round(wanted * total, 9) + 0.5))
+        if wanted > total:
+            raise SelectionError(f"{wanted} {what} are too many for {where}")
         return int(wanted)
 
     def positions(self, line: Line, values: Callable[[], NDArray[Any]]) -> Positions:
@@ -100,19 +122,37 @@ class Amount(Choice):
         count = self.count(line)
         if count == line.count:
             return np.arange(count)
-        return chosen(self.by, self.seed, line.path, count, line.count, line.axis, values)
+        return largest(self.scores(line, values), count)
+
+    def scores(self, line: Line, values: Callable[[], NDArray[Any]]) -> Scores:
+        """Return what the criterion gives each position."""
+        return scores_of(self.criterion, self.seed, line.path, line.count, line.axis, values)
+
+    @property
+    def criterion(self) -> str:
+        """Name of the criterion."""
+        return self.by.name if isinstance(self.by, Criterion) else self.by
 
     def to_data(self) -> tuple[Any, dict[str, Any]]:
-        """Return the amount, with criterion and seed."""
-        return self.amount, {"by": self.by, **({"seed": self.seed} if self.by == RANDOM else {})}
+        """Return the amount, with criterion, seed and the rest that was said."""
+        by = self.by.to_data() if isinstance(self.by, Criterion) else {"by": self.by}
+        seed = {"seed": self.seed} if self.by == RANDOM else {}
+        return self.amount, {**by, **seed, **self._more()}
+
+    def _more(self) -> dict[str, Any]:
+        more = {"over": self.over, "keep": self.keep}
+        return {key: value for key, value in more.items() if value not in ("weight", None)}
 
     @property
     def needs_values(self) -> bool:
         """Whether the weight's values decide: not where everything is chosen anyway."""
-        return self.by == MAGNITUDE and not (self.is_fraction and self.amount == 1)
+        return (self.by != RANDOM or self.keep is not None) and not (self.is_fraction and self.amount == 1)
 
     def __str__(self) -> str:
-        return f"{self.amount}, by={self.by!r}" + (f", seed={self.seed}" if self.by == RANDOM else "")
+        seed = f", seed={self.seed}" if self.by == RANDOM else ""
+        return f"{self.amount}, by={self.by!r}{seed}" + "".join(
+            f", {k}={v!r}" for k, v in self._more().items()
+        )
 
 
 @dataclass(frozen=True, eq=False)

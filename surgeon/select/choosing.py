@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from surgeon.errors import SelectionError, near_misses
-from surgeon.select.choice import Amount, Choice, Listed, Masked, Sliced
-from surgeon.select.criteria import CRITERIA, RANDOM
+from surgeon.select.choice import Amount, Choice, Listed, Masked, Over, Sliced
+from surgeon.select.criteria import MAGNITUDE, RANDOM
+from surgeon.select.data_criteria import CRITERIA, Criterion, criterion
 from surgeon.select.selection import Kind, Selection
 
+By = str | Criterion | None
 Which = float | slice | Sequence[int] | Sequence[bool] | ArrayLike
 
 
-def channels(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
+def channels(
+    which: Which, *, by: By = None, seed: int | None = None, over: Over = "weight", keep: float | None = None
+) -> Selection:
     """Select output channels of a weight.
 
     Args:
         which: A `float` is a fraction, above 0 and at most 1, rounded half up but at least one
             channel; an `int` is a count; both need `by`. A list of positions (negative ones
             count from the end), a slice or a boolean mask, one entry a channel, says which.
-        by: `"magnitude"`: those with the largest L2 norm first. `"random"`: by lot.
+        by: `"magnitude"`: those with the largest L2 norm first. `"random"`: by lot. Or one that looks at
+            data: `fisher(data)`, `gradient(data)`, `snip(data)`, `movement(data)`, `activation(data)`,
+            `relative_gradient_norm(data)`; given by its name alone, it takes the `data` of `rewrite` or
+            `Plan.apply`.
         seed: For `by="random"`: another seed, another draw. 0 unless given. Each weight gets
             its own draw, the same one everywhere.
+        over: What the amount is of. `"weight"`: of each weight. `"layer"`: of each layer, the rule's
+            weights with this same selection ranked together. `"model"`: of all weights of the rule with
+            this selection.
+        keep: Of what trains in part already, this fraction goes on training: what has moved most since its
+            selection last changed. The criterion fills up the rest. 1.0 lets a budget grow, 0.7
+            exchanges the 30 % that moved least.
 
     Raises:
         SelectionError: If this makes no sense for any weight.
@@ -35,16 +48,20 @@ def channels(which: Which, *, by: str | None = None, seed: int | None = None) ->
         >>> channels(0.1, by="magnitude"), channels(8, by="random", seed=7), channels(slice(0, 8))
         (channels(0.1, by='magnitude'), channels(8, by='random', seed=7), channels(slice(0, 8)))
     """
-    return Selection("channels", _choice("channels", which, by, seed))
+    return Selection("channels", _choice("channels", which, by, seed, over, keep))
 
 
-def rows(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
+def rows(
+    which: Which, *, by: By = None, seed: int | None = None, over: Over = "weight", keep: float | None = None
+) -> Selection:
     """Select input rows of a weight: words of an embedding, inputs of a kernel.
 
     Args:
         which: As for `channels`.
         by: As for `channels`.
         seed: As for `channels`.
+        over: As for `channels`.
+        keep: As for `channels`.
 
     Raises:
         SelectionError: If this makes no sense for any weight.
@@ -53,10 +70,12 @@ def rows(which: Which, *, by: str | None = None, seed: int | None = None) -> Sel
         >>> rows([2, -1])
         rows([2, -1])
     """
-    return Selection("rows", _choice("rows", which, by, seed))
+    return Selection("rows", _choice("rows", which, by, seed, over, keep))
 
 
-def elements(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
+def elements(
+    which: Which, *, by: By = None, seed: int | None = None, over: Over = "weight", keep: float | None = None
+) -> Selection:
     """Select single elements of a weight.
 
     Args:
@@ -64,6 +83,8 @@ def elements(which: Which, *, by: str | None = None, seed: int | None = None) ->
             has the shape of the weight.
         by: As for `channels`, by absolute value.
         seed: As for `channels`.
+        over: As for `channels`.
+        keep: As for `channels`.
 
     Raises:
         SelectionError: If this makes no sense for any weight.
@@ -72,25 +93,29 @@ def elements(which: Which, *, by: str | None = None, seed: int | None = None) ->
         >>> elements(0.01, by="magnitude")
         elements(0.01, by='magnitude')
     """
-    return Selection("elements", _choice("elements", which, by, seed))
+    return Selection("elements", _choice("elements", which, by, seed, over, keep))
 
 
-def _choice(kind: Kind, which: Any, by: str | None, seed: int | None) -> Choice:
+def _choice(kind: Kind, which: Any, by: By, seed: int | None, over: Over, keep: float | None) -> Choice:
     if isinstance(which, np.ndarray | np.generic) and which.ndim == 0:
         which = which.item()
     if isinstance(which, numbers.Real) and not isinstance(which, bool):
-        return _amount(kind, which, by, seed)
-    if by is not None or seed is not None:
-        extra = f"by={by!r}" if by is not None else f"seed={seed!r}"
-        raise SelectionError(
-            f"{kind}(...) has {extra}, but it already says which: {extra} belongs to a count or a fraction"
-        )
+        return _amount(kind, which, by, seed, over, keep)
+    given = {"by": (by, None), "seed": (seed, None), "over": (over, "weight"), "keep": (keep, None)}
+    for key, (value, default) in given.items():
+        if value != default:
+            raise SelectionError(
+                f"{kind}(...) has {key}={value!r}, but it already says which: {key}={value!r} belongs to a "
+                "count or a fraction"
+            )
     if isinstance(which, slice):
         return _sliced(kind, which)
     return _listed(kind, which)
 
 
-def _amount(kind: Kind, which: numbers.Real, by: str | None, seed: int | None) -> Amount:
+def _amount(
+    kind: Kind, which: numbers.Real, by: By, seed: int | None, over: Over, keep: float | None
+) -> Amount:
     typed = f"{kind}({which})"
     whole = isinstance(which, numbers.Integral)
     if whole and int(which) < 1:  # type: ignore[call-overload]
@@ -105,16 +130,35 @@ def _amount(kind: Kind, which: numbers.Real, by: str | None, seed: int | None) -
     if by is None:
         hint = f", or {kind}([{which}]) for number {which} alone" if whole else ""
         raise SelectionError(f"{typed} does not say which: add by='magnitude' or by='random'{hint}")
-    if by not in CRITERIA:
-        close = near_misses(by, CRITERIA) if isinstance(by, str) else ""
-        raise SelectionError(f"{typed}: no criterion {by!r}{close}; there are {', '.join(CRITERIA)}")
+    by = _by(typed, kind, by)
     if seed is not None:
         if by != RANDOM:
             raise SelectionError(f"{typed}: seed={seed!r} belongs to by='random', not to by={by!r}")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
             raise SelectionError(f"{typed}: a seed is a whole number from 0 up, not {seed!r}")
+    if over not in get_args(Over):
+        close = near_misses(over, get_args(Over)) if isinstance(over, str) else ""
+        raise SelectionError(f"{typed}: over is 'weight', 'layer' or 'model', not {over!r}{close}")
+    if keep is not None and (
+        isinstance(keep, bool) or not isinstance(keep, numbers.Real) or not 0 <= keep <= 1
+    ):
+        raise SelectionError(f"{typed}: keep is a fraction from 0 to 1, not {keep!r}")
     amount = int(which) if whole else float(which)  # type: ignore[call-overload]
-    return Amount(amount, by, int(seed or 0), is_fraction=not whole)
+    kept = None if keep is None else float(keep)
+    return Amount(amount, by, int(seed or 0), is_fraction=not whole, over=over, keep=kept)
+
+
+def _by(typed: str, kind: Kind, by: str | Criterion) -> str | Criterion:
+    if isinstance(by, str) and by in CRITERIA:
+        by = by if by in (MAGNITUDE, RANDOM) else criterion(by, {})
+    elif callable(by) and getattr(by, "__name__", "") in CRITERIA:
+        raise SelectionError(f"{typed}: write by={by.__name__}(data)")
+    elif not isinstance(by, Criterion):
+        close = near_misses(by, CRITERIA) if isinstance(by, str) else ""
+        raise SelectionError(f"{typed}: no criterion {by!r}{close}; there are {', '.join(CRITERIA)}")
+    if kind != "channels" and isinstance(by, Criterion) and by.name == "activation":
+        raise SelectionError(f"{typed}: activation ranks channels, not {kind}: choose by='fisher', for one")
+    return by
 
 
 def _sliced(kind: Kind, which: slice) -> Sliced:

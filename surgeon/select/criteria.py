@@ -13,7 +13,6 @@ from surgeon.errors import SelectionError
 
 MAGNITUDE = "magnitude"
 RANDOM = "random"
-CRITERIA = (MAGNITUDE, RANDOM)
 
 Scores = NDArray[Any]
 Positions = NDArray[np.int64]
@@ -73,23 +72,40 @@ def random_scores(seed: int, path: str, size: int) -> Scores:
     return np.asarray(source.random_raw(size))
 
 
-def chosen(
-    by: str, seed: int, path: str, count: int, size: int, axis: int | None, values: Callable[[], NDArray[Any]]
-) -> Positions:
-    """Return the sorted positions that a criterion chooses.
+def summed(scores: NDArray[Any], axis: int | None, path: str = "") -> Scores:
+    """Return the sum over each slice along an axis of the scores of its elements, or these, flat.
+
+    Raises:
+        SelectionError: If a score is NaN: there is no order among those.
+    """
+    if np.isnan(scores).any():
+        raise SelectionError(
+            f"{int(np.isnan(scores).sum())} of the {scores.size} scores of {path!r} are NaN: the loss on "
+            "these data is not a number. Look at the data, the loss, and the weights"
+        )
+    if axis is None:
+        return scores.reshape(-1)
+    others = tuple(other for other in range(scores.ndim) if other != axis)
+    return np.asarray(scores.astype(np.float64).sum(axis=others))
+
+
+def scores_of(
+    by: str, seed: int, path: str, size: int, axis: int | None, values: Callable[[], NDArray[Any]]
+) -> Scores:
+    """Return what a criterion gives each position of a weight; more is better.
 
     Args:
-        by: `"magnitude"` or `"random"`.
+        by: `"magnitude"`, `"random"`, or a criterion that needs data.
         seed: Seed of `"random"`.
         path: Path of the weight.
-        count: How many to choose.
-        size: How many there are.
+        size: How many positions there are.
         axis: The axis to count along, or `None` for elements.
-        values: Returns the weight; called for `"magnitude"` only.
+        values: Returns the weight, or for a criterion that needs data, the score of each of its elements;
+            not called for `"random"`.
 
     Raises:
         SelectionError: If the values have no order.
     """
     if by == RANDOM:
-        return largest(random_scores(seed, path, size), count)
-    return largest(magnitudes(np.asarray(values()), axis, path), count)
+        return random_scores(seed, path, size)
+    return (magnitudes if by == MAGNITUDE else summed)(np.asarray(values()), axis, path)

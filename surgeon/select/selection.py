@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from surgeon.errors import SelectionError
 from surgeon.select.axes import Axes
-from surgeon.select.choice import Choice, Line
+from surgeon.select.choice import Choice, Line, Over
+from surgeon.select.data_criteria import Criterion
 
 if TYPE_CHECKING:
     from surgeon.partial.part import Part
@@ -47,6 +48,22 @@ class Selection:
         """Whether the weight's values decide which elements are meant."""
         return self.choice.needs_values
 
+    @property
+    def criterion(self) -> Criterion | None:
+        """The criterion that looks at data, or `None`."""
+        by = getattr(self.choice, "by", None)
+        return by if isinstance(by, Criterion) else None
+
+    @property
+    def over(self) -> Over:
+        """What an amount is of: each weight, each layer, or the model."""
+        return getattr(self.choice, "over", "weight")
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it matters what trains now."""
+        return getattr(self.choice, "keep", None) is not None
+
     def size(self, shape: Sequence[int], axes: Axes, path: str = "") -> int:
         """Return how many elements are meant.
 
@@ -58,8 +75,8 @@ class Selection:
         Raises:
             SelectionError: If the selection does not fit such a weight.
         """
-        with self._named():
-            line = self._line(path, tuple(shape), axes)
+        with self.named():
+            line = self.line(path, tuple(shape), axes)
             count = self.choice.count(line)
         return count if line.axis is None else count * (math.prod(shape) // line.count)
 
@@ -96,22 +113,22 @@ class Selection:
                 raise SelectionError(f"the values of {path!r} have the shape {array.shape}, not {shape}")
             return array
 
-        with self._named():
-            line = self._line(path, shape, axes)
+        with self.named():
+            line = self.line(path, shape, axes)
             positions = self.choice.positions(line, checked)
         if line.axis is None:
             return Part.elements(shape, positions)
         return Part.slices(shape, line.axis, positions)
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def named(self) -> Iterator[None]:
         """Put this selection before the text of an error."""
         try:
             yield
         except SelectionError as error:
             raise SelectionError(f"{self}: {error}") from error
 
-    def _line(self, path: str, shape: tuple[int, ...], axes: Axes) -> Line:
+    def line(self, path: str, shape: tuple[int, ...], axes: Axes) -> Line:
         """Return what there is to choose from."""
         where = f"{path!r} of shape {shape}" if path else f"a weight of shape {shape}"
         if self.kind == "elements":

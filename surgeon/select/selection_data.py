@@ -6,13 +6,14 @@ from typing import Any
 
 from surgeon.errors import SelectionError
 from surgeon.select.choosing import channels, elements, rows
-from surgeon.select.criteria import CRITERIA
+from surgeon.select.criteria import MAGNITUDE, RANDOM
 from surgeon.select.cursor import Cursor, shown
+from surgeon.select.data_criteria import CRITERIA, OPTIONS, Criterion, criterion
 from surgeon.select.packing import unpack_mask
 from surgeon.select.selection import Selection
 
 _MAKERS = {"channels": channels, "rows": rows, "elements": elements}
-SELECTION_KEYS = (*_MAKERS, "by", "seed")
+SELECTION_KEYS = (*_MAKERS, "by", "seed", "over", "keep", *OPTIONS)
 _SLICE_KEYS = ("from", "to", "step")
 _MASK_KEYS = ("shape", "bits")
 _WHAT = "a selection"
@@ -55,7 +56,20 @@ def read_selection(cursor: Cursor) -> Selection:
     which = _which(cursor.at(kind), kind)
     blamed = more["by"] if "by" in more and more["by"].value not in CRITERIA else cursor.at(kind)
     with blamed.located():
-        return _MAKERS[kind](which, **{key: entry.value for key, entry in more.items()})
+        given = {key: entry.value for key, entry in more.items()}
+        options = {key: given.pop(key) for key in OPTIONS if key in given}
+        if options:
+            given["by"] = _with_options(given.get("by"), options)
+        return _MAKERS[kind](which, **given)
+
+
+def _with_options(by: Any, options: dict[str, Any]) -> Criterion:
+    needs_data = isinstance(by, str) and by in CRITERIA and by not in (MAGNITUDE, RANDOM)
+    if not needs_data:
+        raise SelectionError(
+            f"{', '.join(options)} belong to a criterion that looks at data, not to by={by!r}"
+        )
+    return criterion(by, options)
 
 
 def _which(entry: Cursor, kind: str) -> Any:

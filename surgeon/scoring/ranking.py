@@ -1,0 +1,47 @@
+"""Which layers matter most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from surgeon import _keras, paths
+from surgeon.roundtrip import sites, to_graph
+from surgeon.scoring.scorer import Scorer
+from surgeon.select import Axes, Criterion
+
+
+def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
+    """Return the path of every layer with parameters of its own, best first, with its mean score.
+
+    Args:
+        model: A built functional or Sequential model, compiled unless the criterion has a loss.
+        by: A criterion that looks at data: `relative_gradient_norm(data)`, `fisher(data)`, ...
+
+    Raises:
+        NoGraphError: If the model has no graph.
+        SelectionError: If there are no data or no loss.
+
+    Example:
+        >>> import keras, numpy, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="a")])
+        >>> data = numpy.ones((8, 4)), numpy.ones((8, 2))
+        >>> by = surgeon.relative_gradient_norm(data, loss="mse", verbose=0)
+        >>> [path for path, _ in rank_layers(model, by)]
+        ['a']
+    """
+    scorer = Scorer(model)
+    wanted: dict[str, Axes] = {}
+    for site in sites(to_graph(model)):
+        if site.inner is None and hasattr(site.op, "trainable"):
+            rows = {weight.path: weight for weight in site.weights}
+            parameters = [id(variable) for variable in _keras.own_variables(site.op)[0]]
+            for name, variable in paths.own_weights(site.op).items():
+                if id(variable) in parameters and name in rows:
+                    wanted.setdefault(paths.join(site.path, name), Axes(len(variable.shape) - 1, None))
+    layers: dict[str, list[np.ndarray]] = {}
+    for path in wanted:
+        layers.setdefault(path.rpartition("/")[0], []).append(scorer.scores(by, path, wanted).reshape(-1))
+    means = {layer: float(np.concatenate(scores).mean()) for layer, scores in layers.items()}
+    return sorted(means.items(), key=lambda item: -item[1])
