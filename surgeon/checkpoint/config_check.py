@@ -1,7 +1,7 @@
 """The config of a model, before Keras makes objects of it: only classes that build models, only sane numbers.
 
-Keras's own safe mode refuses lambdas; it has let other callables through (CVE-2025-1550, -8747, -9906). Here a
-class is refused unless its module is one of those in which models are made.
+Keras's own safe mode refuses lambdas; it has let other callables through (CVE-2025-1550, -8747, -9906). Here
+a class is refused unless its module is one of those in which models are made.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def _check_class(path: str, name: str, item: Mapping[str, Any], allowed: Collect
     known = module in _MODULES or module.startswith((*_PREFIXES, "surgeon.partial."))
     if not (known or _vouched(module, allowed) or (is_registered and allowed)):
         raise ValueError(
-            f"{where}: {name} of module {module!r} is no class of a Keras model; if it is yours, name the module "
-            "that defines it with --import (imports=[…])"
+            f"{where}: {name} of module {module!r} is no class of a Keras model; if it is yours, name the "
+            "module that defines it with --import (imports=[…])"
         )
 
 

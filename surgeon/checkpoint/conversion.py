@@ -151,7 +151,7 @@ def convert(
             limits = Limits(timeout, memory_limit, strict=strict, allowed=tuple(imports), verify=verify)
             mover = None
             if move_bytes:
-                common = digest_parts(digest, mark, *imports, *_versions())
+                common = common_key(steps, mark, imports)
                 store = PlanStore(state / "plans" if plans is None else absolute(plans))
                 mover = Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
             engine = LocalEngine(worker_command(), order, workers)
@@ -173,20 +173,19 @@ def convert(
     return ConversionReport(folder, ordered, time.monotonic() - started)
 
 
-def _versions() -> tuple[str, ...]:
-    """Return what else decides how an output is laid out."""
-    return (
-        *(version(name) for name in ("keras", "h5py")),
-        surgeon_version(),
-        os.environ.get("KERAS_BACKEND", ""),
-    )
+def common_key(rules: Any, architecture: str = "", imports: Sequence[str] = ()) -> str:
+    """Return what all files of a run have in common that decides what their outputs look like.
 
-
-def surgeon_version() -> str:
-    """Return the version of Surgeon."""
+    Args:
+        rules: The rules.
+        architecture: Digest of the model that bare weights belong to.
+        imports: Modules that register classes.
+    """
     from surgeon import __version__
 
-    return __version__
+    backend = os.environ.get("KERAS_BACKEND", "")
+    versions = (__version__, version("keras"), version("h5py"), backend)
+    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *versions)
 
 
 def _say_nothing(event: Event) -> None:

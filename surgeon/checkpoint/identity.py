@@ -1,8 +1,8 @@
 """Names for the content of a file, from which a later run knows it again.
 
 `sha256:…`   of every byte; what the Keras path writes, and the byte path if it is asked to.
-`members:…`  of the names, sizes and CRCs of an archive's members, each CRC checked against the bytes. It costs
-             nothing where the bytes are moved and checked anyway. Whoever wants to fool it can.
+`members:…`  of the names, sizes and CRCs of an archive's members, each CRC checked against the bytes. It
+             costs nothing where the bytes are moved and checked anyway. Whoever wants to fool it can.
 `crc32:…`    of an HDF5 file, which has no checksums of its own.
 `unread:…`   of a source that was trusted: it is not known again once its time has changed.
 """

@@ -59,8 +59,8 @@ def weight_budget(allowed: int) -> Iterator[None]:
         held += math.prod(sizes) * _WIDTHS.get(name, 4)
         if held > allowed:
             raise RefusedError(
-                f"layer {layer.name!r} wants a weight of shape {sizes}: the model would take {held:,} bytes, more "
-                f"than the {allowed:,} allowed for this file"
+                f"layer {layer.name!r} wants a weight of shape {sizes}: the model would take {held:,} bytes, "
+                f"more than the {allowed:,} allowed for this file"
             )
         return add(layer, shape, initializer, dtype, *a, **k)
 

@@ -47,8 +47,9 @@ class Failed:
         source: Path of the file.
         output: Path that would have been written.
         seconds: Wall-clock seconds spent on it.
-        cause: `refused` (the front door; NaN in a strict run), `error` (Keras or a rule), `timeout`, `memory`, `crash` (the
-            worker died), `changed` (the source changed meanwhile), `exists` (the output is someone else's).
+        cause: `refused` (the front door; NaN in a strict run), `error` (Keras or a rule), `timeout`,
+            `memory`, `crash` (the worker died), `changed` (the source changed meanwhile), `exists` (the
+            output is someone else's).
         reason: What was wrong, in words.
     """
 

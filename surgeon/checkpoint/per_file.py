@@ -1,4 +1,4 @@
-"""What happens to one file: its bytes are moved by a plan, or it goes through front door, Keras and door again."""
+"""What happens to one file: its bytes are moved by a plan, or Keras loads and saves it between two checks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from surgeon.checkpoint.bytepath.finite import not_finite
 from surgeon.checkpoint.bytepath.mover import Look, Mover
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.front_door import Admitted, Fingerprint, inspect
+from surgeon.checkpoint.hdf5 import Layout
 from surgeon.checkpoint.outcome import Cause, Failed, How
 from surgeon.checkpoint.sources import Kind, Source
 from surgeon.checkpoint.worker_process import WorkerLostError
 from surgeon.errors import RefusedError, RuleError
+
+STATE = "surgeon_state"
+"""`surgeon.paths.STATE`, which cannot be imported without Keras."""
 
 _NO_ARCHITECTURE = "weights without an architecture; say which model they belong to: model=… (--model)"
 _CHANGED = "changed while it was being converted; convert it again when it rests"
@@ -130,7 +134,8 @@ class _Conversion:
         if isinstance(first, Made):
             return first
         if first.key is None or mover.store.why_not(first.key) is not None:
-            return self._by_keras(self._admit(), None)[0]
+            why = "deflated members" if first.key is None else mover.store.why_not(first.key)
+            return self._noted(self._by_keras(self._admit(), None)[0], why)
         with mover.store.lock(first.key):
             # Another thread may have made the plan meanwhile, or found that there is none.
             again = self._move(mover)
@@ -142,7 +147,7 @@ class _Conversion:
             if "computes" in answer:
                 mover.store.give_up(first.key, str(answer["computes"]))
             if "plan" not in answer:
-                return made
+                return self._noted(made, mover.store.why_not(first.key))
             mover.store.add(replace(BytePlan.from_json(str(answer["plan"])), notes=made.notes))
             # The first file of an architecture comes out like all others.
             self._job.temp.unlink(missing_ok=True)
@@ -150,6 +155,10 @@ class _Conversion:
             if isinstance(moved, Made):
                 return moved
         raise _FileFailedError("changed", _CHANGED)
+
+    @staticmethod
+    def _noted(made: Made, why: str | None) -> Made:
+        return replace(made, notes=(*made.notes, f"loaded and saved by Keras: {why}"))
 
     def _move(self, mover: Mover) -> Made | Look:
         job = self._job
@@ -190,7 +199,10 @@ class _Conversion:
         answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.fingerprint.size)
         if not admitted.fingerprint.still_holds(job.source.path):
             raise _FileFailedError("changed", _CHANGED)
-        output = self._admit_output()
+        made_of = self._admit_output()
+        output = made_of.fingerprint
+        if job.source.kind is not Kind.LEGACY:
+            _check_arrays(admitted.layout, made_of.layout, replaced=bool(answer.get("replaced")))
         seconds = time.monotonic() - self._started
         notes = (*answer["notes"], *marks)
         verified = job.source.kind is Kind.KERAS
@@ -203,7 +215,6 @@ class _Conversion:
             "source": str(job.source.path),
             "kind": job.source.kind.value,
             "temp": str(job.temp),
-            "size": size,
             **more,
         }
         try:
@@ -228,7 +239,7 @@ class _Conversion:
             raise _FileFailedError("refused", note)
         return (note,)
 
-    def _admit_output(self) -> Fingerprint:
+    def _admit_output(self) -> Admitted:
         """Hold the output to what the input was held to: what is written can be read again."""
         job, limits = self._job, self._limits
         try:
@@ -238,10 +249,28 @@ class _Conversion:
                 root=job.temp.parent,
                 budgets=limits.budgets,
                 allowed=limits.allowed,
-            ).fingerprint
+            )
         except RefusedError as error:
             raise _FileFailedError("error", f"the output would not be readable: {error}") from error
 
     def _short(self, error: RefusedError) -> str:
         # The report has a column for the file already.
         return str(error).removeprefix(f"{self._job.source.path}: ")
+
+
+def _check_arrays(source: Layout, output: Layout, *, replaced: bool) -> None:
+    """Check that the file held what its model has; Keras casts, and skips what it does not know, in silence.
+
+    Args:
+        source: Layout of the file.
+        output: Layout of what was made of it, where every array but those of replaced layers is in its place.
+        replaced: Whether a rule has replaced layers.
+    """
+    for path, array in source.datasets.items():
+        if path.startswith("optimizer/") or f"/{STATE}/" in path:
+            continue
+        other = output.datasets.get(path)
+        if other is None and not replaced:
+            raise _FileFailedError("refused", f"{path} is no array of this model")
+        if other is not None and other.shape == array.shape and other.dtype != array.dtype:
+            raise _FileFailedError("refused", f"{path} is {array.dtype} where the model has {other.dtype}")

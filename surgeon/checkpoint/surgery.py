@@ -44,10 +44,9 @@ class Surgery:
     def perform(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """Do what a request asks for; see `convert` and `compare`."""
         source, kind, temp = task["source"], task["kind"], task["temp"]
-        with weight_budget(2 * task["size"] + _SLACK):
-            if task.get("compare"):
-                return self.compare(source, kind, temp)
-            return self.convert(source, kind, temp, task.get("trace_as"))
+        if task.get("compare"):
+            return self.compare(source, kind, temp)
+        return self.convert(source, kind, temp, task.get("trace_as"))
 
     def compare(self, source: str, kind: str, output: str) -> dict[str, Any]:
         """Convert a file once more, by Keras, and compare with what the byte path has made of it.
@@ -91,18 +90,19 @@ class Surgery:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
             done = self._convert(Path(source), known, Path(temp), "outputs", self._plan)
-            notes = _notes(caught)
+            notes, replaced = _notes(caught), bool(done.plan.replacements)
             if trace_as is not None:
                 made = self._trace(Path(source), known, Path(temp), done, trace_as)
         del done
         keras.utils.clear_session()
         sync_file(Path(temp))
-        return {"notes": notes, **made}
+        return {"notes": notes, "replaced": replaced, **made}
 
     def _convert(
         self, source: Path, kind: Kind, temp: Path, validate: Validate, plan_for: Callable[[Any], Plan]
     ) -> Converted:
-        model = load_admitted(source, kind, self._architecture)
+        with weight_budget(2 * source.stat().st_size + _SLACK):
+            model = load_admitted(source, kind, self._architecture)
         plan = plan_for(model)
         rewritten = plan.apply(model, validate=validate)
         if kind is Kind.WEIGHTS:

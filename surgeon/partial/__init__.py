@@ -1,7 +1,7 @@
 """The partial weight: any part of any weight of any layer trains, the rest cannot change.
 
-`import surgeon.partial` is all that a saved model needs to load: its classes are registered when Keras is imported.
-Nothing above this floor. `Part` is plain data and comes without Keras; the other names import it when they are used.
+`import surgeon.partial` is all that a saved model needs to load: its classes are registered when Keras is
+imported; nothing above this floor. `Part` is plain data, without Keras, which the other names import.
 """
 
 from __future__ import annotations

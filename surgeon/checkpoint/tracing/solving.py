@@ -108,7 +108,7 @@ class _Solver:
         return self._taken(dataset, values)
 
     def _index(self, layer: str, name: str, values: Sequence[Bytes]) -> Piece | None:
-        """Return the recipe whose positions these are: by name, by the layer that it lies in, and by value."""
+        """Return the recipe whose positions these are: by name, by its layer, and by value."""
         own = {source for path, source in self._copied.items() if path.rpartition("/")[0] == f"{layer}/vars"}
         for number, recipe in enumerate(self._recipes):
             if recipe.path.rpartition("/")[2] != name or not recipe.needs_values or recipe.source not in own:
@@ -134,7 +134,7 @@ class _Solver:
         moving = [piece for piece in found if self._recipes[piece.recipe].needs_values]
         if not found or len({piece.array for piece in found}) > 1 or len(moving) > 1:
             what = "may be several parts" if found else "is no part"
-            raise ComputesError(f"{dataset.path} {what} of the source: the rules compute it, or a layer does")
+            raise ComputesError(f"{dataset.path} {what} of the source: a rule or a layer computes it")
         return (moving or found)[0]
 
     def _digest(self, values: Sequence[Bytes]) -> bytes:
