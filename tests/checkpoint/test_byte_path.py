@@ -270,7 +270,7 @@ def test_arrays_that_the_model_does_not_have(both, tmp_path):
     import h5py
 
     def extra(file: Any) -> None:
-        file["layers/dense/vars/7"] = np.zeros(3, "float32")
+        file["layers/dense_7/vars/0"] = np.zeros(3, "float32")
 
     def missing(file: Any) -> None:
         del file["layers/dense/vars/1"]
@@ -292,7 +292,7 @@ def test_arrays_that_the_model_does_not_have(both, tmp_path):
     report = run_again(both, tmp_path, tmp_path / "out")
     reasons = {Path(failure.source).name.partition(".")[0]: failure.reason for failure in report.failed}
     assert set(reasons) == set(changes)
-    assert reasons["extra"] == "layers/dense/vars/7 is no array of this model"
+    assert reasons["extra"] == "layers/dense_7/vars/0 is no array of this model"
     assert reasons["wide"] == "layers/dense/vars/1 is <f8 where the model has <f4"
 
 
