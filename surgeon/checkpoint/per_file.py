@@ -133,8 +133,8 @@ class _Conversion:
         first = self._move(mover)
         if isinstance(first, Made):
             return first
-        if first.key is None or mover.store.why_not(first.key) is not None:
-            why = "deflated members" if first.key is None else mover.store.why_not(first.key)
+        why = self._why_keras(first.key, mover)
+        if first.key is None or why is not None:
             return self._noted(self._by_keras(self._admit(), None)[0], why)
         with mover.store.lock(first.key):
             # Another thread may have made the plan meanwhile, or found that there is none.
@@ -155,6 +155,15 @@ class _Conversion:
             if isinstance(moved, Made):
                 return moved
         raise _FileFailedError("changed", _CHANGED)
+
+    @staticmethod
+    def _why_keras(key: str | None, mover: Mover) -> str | None:
+        """Return why no plan is made for a file that fits none, or `None`."""
+        if key is None:
+            return "its members are deflated"
+        if (reason := mover.store.why_not(key)) is not None:
+            return reason
+        return None if mover.store.is_worth_it(key) else "the first file of its architecture"
 
     @staticmethod
     def _noted(made: Made, why: str | None) -> Made:

@@ -17,6 +17,7 @@ import pytest
 from surgeon.checkpoint import Converted, Failed, convert
 from surgeon.checkpoint.bytepath import mover
 from surgeon.checkpoint.bytepath.archive import ArchiveWriter
+from surgeon.checkpoint.bytepath.executor import execute
 from surgeon.checkpoint.bytepath.streams import Origin, Target
 from tests.checkpoint.archives import archive, hdf5, members, write
 from tests.checkpoint.plans import copying_plan, keep_plan
@@ -121,7 +122,7 @@ def test_a_source_that_changes_while_it_is_moved(tmp_path, monkeypatch):
     folder, out = tmp_path / "in", tmp_path / "out"
     fill(folder, 1, 400_000)
     plans = keep_plan(folder / "0.keras", tmp_path / "plans")
-    real = mover.execute
+    real = execute
 
     def touched(plan, source, descriptor, **options):
         done = real(plan, source, descriptor, **options)

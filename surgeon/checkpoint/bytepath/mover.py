@@ -101,6 +101,7 @@ class Mover:
                 size = os.fstat(descriptor).st_size
             finally:
                 os.close(descriptor)
+        self.store.used(look.plan.key)
         if self.sha256:
             names = name_sha256(source.path), name_sha256(temp)
         else:

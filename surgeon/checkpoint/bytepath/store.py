@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.errors import PlanError
+
+_MOST_IDLE = 8
 
 
 class PlanStore:
@@ -22,6 +24,9 @@ class PlanStore:
         self._folder = folder
         self._plans: dict[str, list[BytePlan]] = {}
         self._reasons: dict[str, str] = {}
+        self._uses: Counter[str] = Counter()
+        self._made: set[str] = set()
+        self._met: set[str] = set()
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._guard = threading.Lock()
 
@@ -46,11 +51,28 @@ class PlanStore:
         known = self.plans(plan.key)
         with self._guard:
             known.append(plan)
+            self._made.add(plan.key)
         self._folder.mkdir(parents=True, exist_ok=True)
         final = self._folder / f"{plan.key}-{plan.rest[:16]}.json"
         temp = final.with_suffix(f".{secrets.token_hex(4)}.tmp")
         temp.write_text(plan.to_json(), encoding="utf-8")
         temp.replace(final)
+
+    def used(self, key: str) -> None:
+        """Note that a plan for a key has served a file."""
+        with self._guard:
+            self._uses[key] += 1
+
+    def is_worth_it(self, key: str) -> bool:
+        """Whether to make a plan, which costs what Keras needs for four files.
+
+        Not where the plans that this run has made serve one file each, as in folders of models whose layers
+        Keras has numbered on: then only for what comes up a second time.
+        """
+        with self._guard:
+            again = key in self._met
+            self._met.add(key)
+            return again or sum(self._uses[made] < 2 for made in self._made) < _MOST_IDLE
 
     def give_up(self, key: str, reason: str) -> None:
         """Note that there is no plan for a key."""

@@ -60,6 +60,8 @@ def solve(runs: Sequence[Run], arrays: Sequence[Array], recipes: Sequence[Recipe
     ):
         raise ComputesError("the layout of the output depends on the numbers in the file")
     solver = _Solver(runs, {array.path: array for array in arrays}, recipes)
+    for dataset in first.layout.datasets.values():
+        solver.find_copy(dataset)
     pieces: list[Piece] = []
     at = 0
     for dataset in first.layout.datasets.values():
@@ -88,14 +90,21 @@ class _Solver:
             raise ComputesError(f"bytes {where} depend on the numbers in the file")
         return data.pop()
 
-    def piece(self, dataset: Dataset) -> Piece:
-        values = [run.output[dataset.offset : dataset.end] for run in self._runs]
-        same = self._known.get((dataset.dtype, self._digest(values)), ())
+    def find_copy(self, dataset: Dataset) -> None:
+        """Note which array of the source an array of the output is, if it is one as a whole."""
+        same = self._known.get((dataset.dtype, self._digest(self._values(dataset))), ())
         if len(same) > 1:
             raise ComputesError(f"{dataset.path} may be any of {', '.join(same[:3])}")
         if same and dataset.size:
             self._copied[dataset.path] = same[0]
-            return Piece("copy", array=same[0])
+
+    def _values(self, dataset: Dataset) -> list[Bytes]:
+        return [run.output[dataset.offset : dataset.end] for run in self._runs]
+
+    def piece(self, dataset: Dataset) -> Piece:
+        if dataset.path in self._copied:
+            return Piece("copy", array=self._copied[dataset.path])
+        values = self._values(dataset)
         group, _, name = dataset.path.rpartition("/")
         if group.endswith(f"/{STATE}/vars"):
             found = self._index(group.removesuffix(f"/{STATE}/vars"), name, values)
