@@ -18,6 +18,7 @@ from surgeon.checkpoint.tracing.planner import Converted, same_weights, trace
 from surgeon.checkpoint.tracing.solving import ComputesError
 from surgeon.errors import CheckpointError, PlanError, RuleError, SurgeonError
 from surgeon.planning import Plan, make_plan
+from surgeon.roundtrip import to_graph
 from surgeon.validation import Validate, check_rewrite
 
 _PLANS_KEPT = 16
@@ -64,7 +65,9 @@ class Surgery:
                 raise CheckpointError("the byte path gives other weights than Keras")
             if end is Kind.KERAS:
                 loaded = keras.saving.load_model(made, safe_mode=True)
-                check_rewrite(done.before, loaded, mode="outputs", replaced=frozenset(done.plan.replacements))
+                check_rewrite(
+                    to_graph(done.before), loaded, mode="outputs", replaced=frozenset(done.plan.replacements)
+                )
         finally:
             again.unlink(missing_ok=True)
             keras.utils.clear_session()

@@ -230,4 +230,4 @@ def _verify(plan: BytePlan, source: Opened, expected: Opened, path: Path, real: 
         ):
             raise ComputesError("carried out, the plan gives another config than Keras")
     loaded = keras.saving.load_model(path, safe_mode=True)
-    check_rewrite(real.before, loaded, mode="outputs", replaced=frozenset(real.plan.replacements))
+    check_rewrite(to_graph(real.before), loaded, mode="outputs", replaced=frozenset(real.plan.replacements))
