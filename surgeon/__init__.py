@@ -279,7 +279,7 @@ def __dir__() -> list[str]:
 
 def _know_saved_models(_keras: Any) -> None:
     """Register Surgeon's classes, so that plain `keras.models.load_model` finds them."""
-    import_module("surgeon.partial")
+    import_module("surgeon.partial").register()
 
 
 # Whichever is imported first, Keras or Surgeon; and Keras is not imported for it.

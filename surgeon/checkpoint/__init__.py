@@ -1,17 +1,19 @@
-"""Checkpoints by the folder: front door, one file at a time through Keras, manifest, report.
+"""Checkpoints by the folder: planned once per architecture, then moved as bytes; or by Keras, one by one.
 
 ```
 conversion   the run: sources -> jobs -> outcomes -> report
 ├── sources          which files, and what their outputs are called
-├── per_file         one file: front_door (zip_check, json_check, hdf5_check, budgets) -> worker -> front_door
+├── per_file         one file: by the byte path, or front door -> worker -> front door
+│   ├── bytepath         plan, recipe, executor, streams, archive, store: no Keras, no libhdf5
+│   └── front_door       zip_check, json_check, config_check, hdf5, budgets
 ├── engine           several files at a time
-│   └── worker_process   -> worker -> surgery -> loading, operations
-├── record           what counts as done; manifest (SQLite), publish
+│   └── worker_process   -> worker -> surgery -> loading, operations; tracing makes the byte plans
+├── record           what counts as done; manifest (SQLite), publish, identity
 ├── outcome          what became of each file
 └── opening          one checkpoint, opened by the same door, for the command line
 ```
 
-Only `surgery` and `loading` import Keras; nothing else here imports them but the worker process.
+Only `surgery`, `tracing` and `loading` import Keras; nothing else here imports them but the worker process.
 """
 
 from surgeon.checkpoint.conversion import Event, convert

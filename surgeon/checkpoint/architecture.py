@@ -21,7 +21,7 @@ def admit_architecture(path: Path) -> str:
         RefusedError: If it is neither a sound `.keras` archive nor the JSON that `model.to_json()` gives.
     """
     if Kind.of(path) is Kind.KERAS:
-        return admit(path, Kind.KERAS).sha256
+        return admit(path, Kind.KERAS).digest
     return digest_config(read_config(path))
 
 

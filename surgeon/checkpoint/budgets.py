@@ -20,6 +20,10 @@ class Budgets:
             them as they are.
         expansion_floor: What an archive may expand to in any case.
         assets: Size of all assets together (vocabularies and the like).
+        objects: Groups and arrays in one HDF5 file; a tenth of a second for each 5,000 of them.
+        groups_depth: Levels of HDF5 groups.
+        description: Bytes of an HDF5 file that describe its arrays.
+        positions: Elements that one input of a model may declare.
     """
 
     members: int = 10_000
@@ -28,6 +32,10 @@ class Budgets:
     expansion: int = 20
     expansion_floor: int = 64 * MIB
     assets: int = 512 * MIB
+    objects: int = 100_000
+    groups_depth: int = 64
+    description: int = 256 * MIB
+    positions: int = 1 << 28
 
     def expanded(self, file_size: int) -> int:
         """Return how many bytes the members of an archive of `file_size` may expand to."""

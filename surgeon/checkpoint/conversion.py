@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import filelock
 
 from surgeon.checkpoint.architecture import admit_architecture
+from surgeon.checkpoint.bytepath.mover import Mover
+from surgeon.checkpoint.bytepath.store import PlanStore
+from surgeon.checkpoint.config_text import digest_parts
 from surgeon.checkpoint.engine import LocalEngine
 from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import ConversionReport, Outcome
@@ -60,6 +64,13 @@ def convert(
     timeout: float = 600.0,
     memory_limit: int | None = None,
     imports: Sequence[str] = (),
+    move_bytes: bool = True,
+    plans: str | os.PathLike[str] | None = None,
+    trust_source: bool = False,
+    sync: bool = True,
+    sha256: bool = False,
+    verify: int = 0,
+    strict: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> ConversionReport:
     """Rewrite every checkpoint of a folder by the same rules.
@@ -82,6 +93,16 @@ def convert(
         memory_limit: Resident bytes that a worker may take; `None` allows 4 GiB and eight times the file's
             size.
         imports: Modules that the workers import first, for the classes that they register with Keras.
+        move_bytes: Whether bytes are moved by a plan that was made on the first file of an architecture;
+            without, Keras loads and saves every file. The outputs' weights are the same.
+        plans: A folder for such plans, to share them between output folders; `OUT/.surgeon/plans` unless
+            given.
+        trust_source: Do not check the sources' checksums on the byte path, nor look for NaN.
+        sync: Whether each output is on the disk before it counts as done; without, a power cut (not a
+            crash of the program) can lose outputs that the manifest calls done.
+        sha256: Whether the byte path names files by SHA-256, not by the CRCs that it has anyway.
+        verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
+        strict: Whether a file with NaN or infinite values is refused, not only noted.
         on_event: Called in this thread for each `Event`.
 
     Returns:
@@ -113,8 +134,13 @@ def convert(
             outcomes = dict(_known(record, found))
             tell(Event("found", len(outcomes), len(found)))
             jobs = [
-                Job(source, folder / source.output, temps / f"{secrets.token_hex(8)}{source.output_kind}")
-                for source in found
+                Job(
+                    source,
+                    folder / source.output,
+                    temps / f"{secrets.token_hex(8)}{source.output_kind}",
+                    number,
+                )
+                for number, source in enumerate(found)
                 if source not in outcomes
             ]
             order = {
@@ -122,10 +148,18 @@ def convert(
                 "architecture": architecture,
                 "imports": list(imports),
             }
-            limits = Limits(timeout, memory_limit)
+            limits = Limits(timeout, memory_limit, strict=strict, allowed=tuple(imports), verify=verify)
+            mover = None
+            if move_bytes:
+                common = common_key(steps, mark, imports)
+                store = PlanStore(state / "plans" if plans is None else absolute(plans))
+                mover = Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
             engine = LocalEngine(worker_command(), order, workers)
             happened = engine.run(
-                jobs, lambda job, ask: process(job, ask, limits, has_architecture=architecture is not None)
+                jobs,
+                lambda job, ask: process(
+                    job, ask, limits, has_architecture=architecture is not None, mover=mover
+                ),
             )
             with closing(happened):
                 for event in happened:
@@ -137,6 +171,21 @@ def convert(
                     tell(Event("finished", len(outcomes), len(found), job.source, outcomes[job.source]))
     ordered = tuple(outcomes[source] for source in found)
     return ConversionReport(folder, ordered, time.monotonic() - started)
+
+
+def common_key(rules: Any, architecture: str = "", imports: Sequence[str] = ()) -> str:
+    """Return what all files of a run have in common that decides what their outputs look like.
+
+    Args:
+        rules: The rules.
+        architecture: Digest of the model that bare weights belong to.
+        imports: Modules that register classes.
+    """
+    from surgeon import __version__
+
+    backend = os.environ.get("KERAS_BACKEND", "")
+    versions = (__version__, version("keras"), version("h5py"), backend)
+    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *versions)
 
 
 def _say_nothing(event: Event) -> None:

@@ -5,32 +5,34 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from surgeon.checkpoint.budgets import DEFAULT, Budgets
-from surgeon.checkpoint.hdf5_check import HEAD, check_hdf5
+from surgeon.checkpoint.config_check import check_config
+from surgeon.checkpoint.hdf5 import HEAD, Layout, Window, check_hdf5, read_layout
+from surgeon.checkpoint.json_check import bounded_json
 from surgeon.checkpoint.sources import Kind
-from surgeon.checkpoint.zip_check import Refuse, check_archive
+from surgeon.checkpoint.zip_check import Member, Refuse, check_archive
 from surgeon.errors import RefusedError
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What tells one state of a file from another.
+class Stamp:
+    """What tells one state of a file from another at no cost.
 
     Attributes:
         size: Bytes.
         mtime_ns: Time of the last modification, in nanoseconds.
         inode: Number of the file in its file system.
-        sha256: Digest of the content.
     """
 
     size: int
     mtime_ns: int
     inode: int
-    sha256: str
 
     def still_holds(self, path: Path) -> bool:
         """Whether `path` still has this size, time and inode (which costs no reading)."""
@@ -41,40 +43,110 @@ class Fingerprint:
         return (now.st_size, now.st_mtime_ns, now.st_ino) == (self.size, self.mtime_ns, self.inode)
 
 
-def admit(path: Path, kind: Kind, *, root: Path | None = None, budgets: Budgets = DEFAULT) -> Fingerprint:
-    """Check a checkpoint file and return its fingerprint.
+@dataclass(frozen=True, slots=True)
+class Fingerprint(Stamp):
+    """A state of a file, and its content.
 
-    Reads the file twice at most, in chunks; runs nothing from it and unpacks nothing to disk.
+    Attributes:
+        digest: A name for the content; see `identity`.
+    """
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A file that the front door has let pass.
+
+    Attributes:
+        fingerprint: Which state of the file was looked at.
+        layout: Where its arrays lie (in the weights, for an archive).
+        members: Members of the archive by name; empty for HDF5 files.
+    """
+
+    fingerprint: Fingerprint
+    layout: Layout
+    members: Mapping[str, Member]
+
+
+def admit(
+    path: Path,
+    kind: Kind,
+    *,
+    root: Path | None = None,
+    budgets: Budgets = DEFAULT,
+    allowed: Collection[str] = (),
+) -> Fingerprint:
+    """Check a checkpoint file and return its fingerprint; see `inspect`."""
+    return inspect(path, kind, root=root, budgets=budgets, allowed=allowed).fingerprint
+
+
+def inspect(
+    path: Path,
+    kind: Kind,
+    *,
+    root: Path | None = None,
+    budgets: Budgets = DEFAULT,
+    allowed: Collection[str] = (),
+) -> Admitted:
+    """Check a checkpoint file and return what is known of it then.
+
+    Reads the file twice at most, in chunks; runs nothing from it and unpacks nothing but into a nameless
+    temporary file.
 
     Args:
         path: The file.
         kind: What its name announces; the content must agree.
         root: A folder that `path` may not lead out of by a link. `None` follows any link.
         budgets: What the file may ask for.
+        allowed: Modules whose classes the user vouches for.
 
     Raises:
         RefusedError: With the file, the member at fault and the reason.
     """
-
-    def refuse(member: str | None, reason: str) -> RefusedError:
-        return RefusedError(f"{path}: {f'member {member!r} {reason}' if member is not None else reason}")
-
-    with _open_regular(path, root, refuse) as file:
+    refuse = refuser(path)
+    with open_regular(path, root, refuse) as file:
         state = os.fstat(file.fileno())
         try:
             if state.st_size == 0:
                 raise refuse(None, "the file is empty")
+            members: Mapping[str, Member] = {}
             if kind is Kind.KERAS:
-                check_archive(file, state.st_size, budgets, refuse)
+                archive = check_archive(file, state.st_size, budgets, refuse)
+                members, layout, config = archive.members, archive.weights, archive.config
             else:
                 _check_hdf5_file(file, state.st_size)
+                layout = read_layout(
+                    Window(file, 0, state.st_size, budgets.description), budgets, with_texts=True
+                )
+                config = _legacy_config(layout, budgets)
+            check_config(config, budgets, elements=layout.elements, allowed=allowed)
             file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         except ValueError as error:
             raise refuse(None, str(error)) from error
         except OSError as error:
             raise refuse(None, f"cannot be read: {error}") from error
-    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, digest)
+    mark = Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, digest)
+    return Admitted(mark, layout, members)
+
+
+def refuser(path: Path) -> Refuse:
+    """Return what makes the exception for a file that is refused."""
+
+    def refuse(member: str | None, reason: str) -> RefusedError:
+        return RefusedError(f"{path}: {f'member {member!r} {reason}' if member is not None else reason}")
+
+    return refuse
+
+
+def _legacy_config(layout: Layout, budgets: Budgets) -> dict[str, Any]:
+    """Return what a legacy file says of its model and how it was compiled; nothing for bare weights."""
+    return {
+        name: bounded_json(layout.texts[name][0].encode(), budgets)
+        for name in ("model_config", "training_config")
+        if layout.texts.get(name)
+    }
 
 
 def _check_hdf5_file(file: BufferedReader, size: int) -> None:
@@ -84,7 +156,7 @@ def _check_hdf5_file(file: BufferedReader, size: int) -> None:
     check_hdf5(head, size)
 
 
-def _open_regular(path: Path, root: Path | None, refuse: Refuse) -> BufferedReader:
+def open_regular(path: Path, root: Path | None, refuse: Refuse) -> BufferedReader:
     """Open a regular file; a FIFO, a device or a folder is refused without waiting for it."""
     if root is not None and not path.resolve().is_relative_to(root.resolve()):
         raise refuse(None, f"a link that leads out of {root}")

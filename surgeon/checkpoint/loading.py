@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import keras
 
-# Makes the classes known that Surgeon's own outputs name.
-import surgeon.partial  # noqa: F401 - imported for its effect
 from surgeon.checkpoint.architecture import read_config
 from surgeon.checkpoint.sources import Kind
-from surgeon.errors import CheckpointError
+from surgeon.errors import CheckpointError, RefusedError
+
+_WIDTHS = {
+    "float64": 8,
+    "int64": 8,
+    "uint64": 8,
+    "float16": 2,
+    "bfloat16": 2,
+    "int8": 1,
+    "uint8": 1,
+    "bool": 1,
+}
+"""Bytes of an element, where it is not 4."""
 
 
 def load_admitted(path: Path, kind: Kind, architecture: Path | None = None) -> Any:
@@ -24,6 +37,38 @@ def load_admitted(path: Path, kind: Kind, architecture: Path | None = None) -> A
         unused = "Skipping variable loading for optimizer.*the saved optimizer has 2 variables"
         warnings.filterwarnings("ignore", message=unused)
         return _load(path, kind, architecture)
+
+
+@contextmanager
+def weight_budget(allowed: int) -> Iterator[None]:
+    """Refuse a model whose weights would take more bytes than its file can hold, before they are made.
+
+    Args:
+        allowed: Bytes of weights.
+    """
+    add = keras.layers.Layer.add_weight
+    held = 0
+
+    @wraps(add)
+    def add_weight(
+        layer: Any, shape: Any = None, initializer: Any = None, dtype: Any = None, *a: Any, **k: Any
+    ) -> Any:
+        nonlocal held
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        name = keras.backend.standardize_dtype(dtype or layer.variable_dtype)
+        held += math.prod(sizes) * _WIDTHS.get(name, 4)
+        if held > allowed:
+            raise RefusedError(
+                f"layer {layer.name!r} wants a weight of shape {sizes}: the model would take {held:,} bytes, "
+                f"more than the {allowed:,} allowed for this file"
+            )
+        return add(layer, shape, initializer, dtype, *a, **k)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = add
 
 
 def _load(path: Path, kind: Kind, architecture: Path | None) -> Any:

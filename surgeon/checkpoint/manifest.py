@@ -14,7 +14,7 @@ from surgeon.checkpoint.front_door import Fingerprint
 from surgeon.errors import CheckpointError
 
 State = Literal["publishing", "done", "failed"]
-_VERSION = 1
+_VERSION = 2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS files (
     output        TEXT PRIMARY KEY,  -- path under the output folder
@@ -22,10 +22,10 @@ CREATE TABLE IF NOT EXISTS files (
     size          INTEGER,           -- of the source: bytes
     mtime_ns      INTEGER,
     inode         TEXT,              -- text: some file systems use all 64 bits, SQLite has 63
-    sha256        TEXT,
+    digest        TEXT,
     rules         TEXT NOT NULL,     -- digest of the rules (and of the architecture file, if any)
     output_size   INTEGER,
-    output_sha256 TEXT,
+    output_digest TEXT,
     state         TEXT NOT NULL,     -- publishing, done, failed
     error         TEXT,
     seconds       REAL NOT NULL,
@@ -50,7 +50,7 @@ class Row:
     seconds: float
     fingerprint: Fingerprint | None = None
     output_size: int | None = None
-    output_sha256: str | None = None
+    output_digest: str | None = None
     error: str | None = None
 
 
@@ -94,14 +94,14 @@ class Manifest:
         """Return the row of an output, or `None`."""
         with self._explained():
             found = self._database.execute(
-                "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, sha256, output_size, "
-                "output_sha256, error FROM files WHERE output = ?",
+                "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
+                "output_digest, error FROM files WHERE output = ?",
                 (output,),
             ).fetchone()
         if found is None:
             return None
-        name, source, rules, state, seconds, size, mtime_ns, inode, sha256, *rest = found
-        fingerprint = None if sha256 is None else Fingerprint(size, mtime_ns, int(inode), sha256)
+        name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
+        fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
         return Row(name, source, rules, state, seconds, fingerprint, *rest)
 
     def write(self, row: Row) -> None:
@@ -110,11 +110,11 @@ class Manifest:
         with self._explained(), self._database:
             self._database.execute(
                 "INSERT OR REPLACE INTO files (output, source, rules, state, seconds, size, mtime_ns, inode, "
-                "sha256, output_size, output_sha256, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "digest, output_size, output_digest, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(row.output, row.source, row.rules, row.state, row.seconds),
-                    *((mark.size, mark.mtime_ns, str(mark.inode), mark.sha256) if mark else (None,) * 4),
-                    *(row.output_size, row.output_sha256, row.error),
+                    *((mark.size, mark.mtime_ns, str(mark.inode), mark.digest) if mark else (None,) * 4),
+                    *(row.output_size, row.output_digest, row.error),
                 ),
             )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+How = Literal["bytes", "keras"]
 Cause = Literal["refused", "error", "timeout", "memory", "crash", "changed", "exists"]
 
 
@@ -21,16 +22,21 @@ class Converted:
         output: Path of the file that was written.
         seconds: Wall-clock seconds that it took.
         size: Size of the output in bytes.
-        sha256: Digest of the output.
-        notes: What Keras warned about on the way.
+        digest: A name for the content of the output: `sha256:…`, or made of CRCs (see `checkpoint.identity`).
+        notes: What Keras warned about on the way, and arrays with NaN or infinite values.
+        how: `bytes`, moved by a plan, or `keras`, loaded and saved.
+        verified: Whether the numbers of the source were checked against a checksum. Bare weights and
+            legacy files have none.
     """
 
     source: str
     output: str
     seconds: float
     size: int
-    sha256: str
+    digest: str
     notes: tuple[str, ...] = ()
+    how: How = "keras"
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,9 @@ class Failed:
         source: Path of the file.
         output: Path that would have been written.
         seconds: Wall-clock seconds spent on it.
-        cause: `refused` (the front door), `error` (Keras or a rule), `timeout`, `memory`, `crash` (the
-            worker died), `changed` (the source changed meanwhile), `exists` (the output is someone else's).
+        cause: `refused` (the front door; NaN in a strict run), `error` (Keras or a rule), `timeout`,
+            `memory`, `crash` (the worker died), `changed` (the source changed meanwhile), `exists` (the
+            output is someone else's).
         reason: What was wrong, in words.
     """
 

@@ -1,19 +1,26 @@
-"""What happens to one file: front door, Keras, front door again on what came out."""
+"""What happens to one file: its bytes are moved by a plan, or Keras loads and saves it between two checks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from surgeon.checkpoint.budgets import DEFAULT, GIB, Budgets
-from surgeon.checkpoint.front_door import Fingerprint, admit
-from surgeon.checkpoint.outcome import Cause, Failed
+from surgeon.checkpoint.bytepath.finite import not_finite
+from surgeon.checkpoint.bytepath.mover import Look, Mover
+from surgeon.checkpoint.bytepath.plan import BytePlan
+from surgeon.checkpoint.front_door import Admitted, Fingerprint, inspect
+from surgeon.checkpoint.hdf5 import Layout
+from surgeon.checkpoint.outcome import Cause, Failed, How
 from surgeon.checkpoint.sources import Kind, Source
 from surgeon.checkpoint.worker_process import WorkerLostError
-from surgeon.errors import RefusedError
+from surgeon.errors import RefusedError, RuleError
+
+STATE = "surgeon_state"
+"""`surgeon.paths.STATE`, which cannot be imported without Keras."""
 
 _NO_ARCHITECTURE = "weights without an architecture; say which model they belong to: model=… (--model)"
 _CHANGED = "changed while it was being converted; convert it again when it rests"
@@ -30,11 +37,17 @@ class Limits:
         timeout: Seconds in the worker.
         memory: Resident bytes of the worker; `None` allows 4 GiB and eight times the file's size.
         budgets: What the front door lets through.
+        strict: Whether a file with NaN or infinite values is refused.
+        allowed: Modules whose classes the user vouches for.
+        verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
     """
 
     timeout: float = 600.0
     memory: int | None = None
     budgets: Budgets = DEFAULT
+    strict: bool = False
+    allowed: tuple[str, ...] = ()
+    verify: int = 0
 
     def memory_for(self, size: int) -> int:
         """Return the resident bytes allowed for a file of `size` bytes."""
@@ -49,11 +62,13 @@ class Job:
         source: The file.
         final: Where the output goes.
         temp: Where it is made; same suffix, same file system.
+        number: Counts the files of a run, from 0.
     """
 
     source: Source
     final: Path
     temp: Path
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +78,11 @@ class Made:
     job: Job
     fingerprint: Fingerprint
     size: int
-    sha256: str
+    digest: str
     seconds: float
     notes: tuple[str, ...]
+    how: How
+    verified: bool
 
 
 Result = Made | Failed
@@ -79,54 +96,190 @@ class _FileFailedError(Exception):
         self.cause: Cause = cause
 
 
-def process(job: Job, ask: Ask, limits: Limits, *, has_architecture: bool) -> Result:
+def process(
+    job: Job, ask: Ask, limits: Limits, *, has_architecture: bool, mover: Mover | None = None
+) -> Result:
     """Convert one file up to, and not including, its final name. Never raises for a bad file.
 
     Args:
         job: What to convert.
-        ask: Reaches a worker that runs Keras. It is not called for a file that the front door refuses.
+        ask: Reaches a worker that runs Keras. It is not called for a file that the front door refuses, nor
+            for one whose architecture has a plan.
         limits: What the file may cost.
         has_architecture: Whether the worker knows a model that bare weights can be loaded into.
+        mover: Moves bytes, for architectures with a plan; `None` loads and saves every file with Keras.
     """
     started = time.monotonic()
     source = job.source
     try:
         if source.kind is Kind.WEIGHTS and not has_architecture:
             raise _FileFailedError("refused", _NO_ARCHITECTURE)
-        fingerprint = _admit_source(source, limits.budgets)
-        notes = _run_keras(job, ask, limits, fingerprint.size)
-        if not fingerprint.still_holds(source.path):
-            raise _FileFailedError("changed", _CHANGED)
-        made = _admit_output(job, limits.budgets)
+        made = _Conversion(job, ask, limits, started).run(mover)
     except _FileFailedError as error:
         job.temp.unlink(missing_ok=True)
         return Failed(str(source.path), str(job.final), time.monotonic() - started, error.cause, str(error))
-    return Made(job, fingerprint, made.size, made.sha256, time.monotonic() - started, notes)
+    return made
 
 
-def _admit_source(source: Source, budgets: Budgets) -> Fingerprint:
-    try:
-        return admit(source.path, source.kind, root=source.root, budgets=budgets)
-    except RefusedError as error:
+class _Conversion:
+    """The work on one file."""
+
+    def __init__(self, job: Job, ask: Ask, limits: Limits, started: float) -> None:
+        self._job, self._ask, self._limits, self._started = job, ask, limits, started
+
+    def run(self, mover: Mover | None) -> Made:
+        if mover is None:
+            return self._by_keras(self._admit(), None)[0]
+        first = self._move(mover)
+        if isinstance(first, Made):
+            return first
+        why = self._why_keras(first.key, mover)
+        if first.key is None or why is not None:
+            return self._noted(self._by_keras(self._admit(), None)[0], why)
+        with mover.store.lock(first.key):
+            # Another thread may have made the plan meanwhile, or found that there is none.
+            again = self._move(mover)
+            if isinstance(again, Made):
+                return again
+            admitted = self._admit()
+            wanted = first.key if mover.store.why_not(first.key) is None else None
+            made, answer = self._by_keras(admitted, wanted)
+            if "computes" in answer:
+                mover.store.give_up(first.key, str(answer["computes"]))
+            if "plan" not in answer:
+                return self._noted(made, mover.store.why_not(first.key))
+            mover.store.add(replace(BytePlan.from_json(str(answer["plan"])), notes=made.notes))
+            # The first file of an architecture comes out like all others.
+            self._job.temp.unlink(missing_ok=True)
+            moved = self._move(mover)
+            if isinstance(moved, Made):
+                return moved
+        raise _FileFailedError("changed", _CHANGED)
+
+    @staticmethod
+    def _why_keras(key: str | None, mover: Mover) -> str | None:
+        """Return why no plan is made for a file that fits none, or `None`."""
+        if key is None:
+            return "its members are deflated"
+        if (reason := mover.store.why_not(key)) is not None:
+            return reason
+        return None if mover.store.is_worth_it(key) else "the first file of its architecture"
+
+    @staticmethod
+    def _noted(made: Made, why: str | None) -> Made:
+        return replace(made, notes=(*made.notes, f"loaded and saved by Keras: {why}"))
+
+    def _move(self, mover: Mover) -> Made | Look:
+        job = self._job
+        try:
+            moved = mover.move(job.source, job.temp)
+        except RefusedError as error:
+            raise _FileFailedError("refused", self._short(error)) from error
+        except ValueError as error:
+            raise _FileFailedError("refused", str(error)) from error
+        except RuleError as error:
+            raise _FileFailedError("error", str(error)) from error
+        except OSError as error:
+            raise _FileFailedError("error", f"cannot be copied: {error}") from error
+        if isinstance(moved, Look):
+            return moved
+        if not moved.stamp.still_holds(job.source.path):
+            raise _FileFailedError("changed", _CHANGED)
+        notes = (*moved.plan.notes, *self._finite(moved.found.not_finite))
+        self._compare()
+        stamp = moved.stamp
+        mark = Fingerprint(stamp.size, stamp.mtime_ns, stamp.inode, moved.source)
+        seconds = time.monotonic() - self._started
+        return Made(job, mark, moved.size, moved.output, seconds, notes, "bytes", moved.found.verified)
+
+    def _admit(self) -> Admitted:
+        source, limits = self._job.source, self._limits
+        try:
+            return inspect(
+                source.path, source.kind, root=source.root, budgets=limits.budgets, allowed=limits.allowed
+            )
+        except RefusedError as error:
+            raise _FileFailedError("refused", self._short(error)) from error
+
+    def _by_keras(self, admitted: Admitted, trace_as: str | None) -> tuple[Made, Mapping[str, Any]]:
+        job = self._job
+        bad = not_finite(job.source.path, admitted)
+        marks = self._finite(bad)
+        answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.fingerprint.size)
+        if not admitted.fingerprint.still_holds(job.source.path):
+            raise _FileFailedError("changed", _CHANGED)
+        made_of = self._admit_output()
+        output = made_of.fingerprint
+        if job.source.kind is not Kind.LEGACY:
+            _check_arrays(admitted.layout, made_of.layout, replaced=bool(answer.get("replaced")))
+        seconds = time.monotonic() - self._started
+        notes = (*answer["notes"], *marks)
+        verified = job.source.kind is Kind.KERAS
+        made = Made(job, admitted.fingerprint, output.size, output.digest, seconds, notes, "keras", verified)
+        return made, answer
+
+    def _request(self, more: Mapping[str, Any], size: int) -> Mapping[str, Any]:
+        job, limits = self._job, self._limits
+        request = {
+            "source": str(job.source.path),
+            "kind": job.source.kind.value,
+            "temp": str(job.temp),
+            **more,
+        }
+        try:
+            answer = self._ask(request, limits.timeout, limits.memory_for(size))
+        except WorkerLostError as error:
+            raise _FileFailedError(error.cause, str(error)) from error
+        if not answer["ok"]:
+            raise _FileFailedError("refused" if answer.get("refused") else "error", str(answer["reason"]))
+        return answer
+
+    def _compare(self) -> None:
+        """Let Keras convert one in so many files, too."""
+        if self._limits.verify and self._job.number % self._limits.verify == 0:
+            self._request({"compare": True}, self._job.source.path.stat().st_size)
+
+    def _finite(self, bad: Sequence[str]) -> tuple[str, ...]:
+        if not bad:
+            return ()
+        more = f" and {len(bad) - 3} more arrays" if len(bad) > 3 else ""
+        note = f"NaN or infinite values in {', '.join(bad[:3])}{more}"
+        if self._limits.strict:
+            raise _FileFailedError("refused", note)
+        return (note,)
+
+    def _admit_output(self) -> Admitted:
+        """Hold the output to what the input was held to: what is written can be read again."""
+        job, limits = self._job, self._limits
+        try:
+            return inspect(
+                job.temp,
+                job.source.output_kind,
+                root=job.temp.parent,
+                budgets=limits.budgets,
+                allowed=limits.allowed,
+            )
+        except RefusedError as error:
+            raise _FileFailedError("error", f"the output would not be readable: {error}") from error
+
+    def _short(self, error: RefusedError) -> str:
         # The report has a column for the file already.
-        reason = str(error).removeprefix(f"{source.path}: ")
-        raise _FileFailedError("refused", reason) from error
+        return str(error).removeprefix(f"{self._job.source.path}: ")
 
 
-def _run_keras(job: Job, ask: Ask, limits: Limits, size: int) -> tuple[str, ...]:
-    request = {"source": str(job.source.path), "kind": job.source.kind.value, "temp": str(job.temp)}
-    try:
-        answer = ask(request, limits.timeout, limits.memory_for(size))
-    except WorkerLostError as error:
-        raise _FileFailedError(error.cause, str(error)) from error
-    if not answer["ok"]:
-        raise _FileFailedError("error", str(answer["reason"]))
-    return tuple(answer["notes"])
+def _check_arrays(source: Layout, output: Layout, *, replaced: bool) -> None:
+    """Check that the file held what its model has; Keras casts, and skips what it does not know, in silence.
 
-
-def _admit_output(job: Job, budgets: Budgets) -> Fingerprint:
-    """Hold the output to what the input was held to: what is written can be read again."""
-    try:
-        return admit(job.temp, job.source.output_kind, root=job.temp.parent, budgets=budgets)
-    except RefusedError as error:
-        raise _FileFailedError("error", f"the output would not be readable: {error}") from error
+    Args:
+        source: Layout of the file.
+        output: Layout of what was made of it, where every array but those of replaced layers is in its place.
+        replaced: Whether a rule has replaced layers.
+    """
+    for path, array in source.datasets.items():
+        if path.startswith("optimizer/") or f"/{STATE}/" in path:
+            continue
+        other = output.datasets.get(path)
+        if other is None and not replaced:
+            raise _FileFailedError("refused", f"{path} is no array of this model")
+        if other is not None and other.shape == array.shape and other.dtype != array.dtype:
+            raise _FileFailedError("refused", f"{path} is {array.dtype} where the model has {other.dtype}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
 
 from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.identity import still_is
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
 from surgeon.checkpoint.per_file import Job, Made, Result
@@ -40,7 +40,7 @@ class Record:
         final = self._folder / source.output
         if not final.is_file() or final.stat().st_size != row.output_size:
             return None
-        if row.state == "publishing" and _digest(final) != row.output_sha256:
+        if row.state == "publishing" and not still_is(final, str(row.output_digest)):
             return None
         fingerprint = row.fingerprint
         if row.source != str(source.path) or not fingerprint.still_holds(source.path):
@@ -66,7 +66,7 @@ class Record:
                     *(str(job.source.output), outcome.source, self._rules, "failed", outcome.seconds),
                     # An output of an earlier run stays where it is, and stays known as ours.
                     output_size=before.output_size if before else None,
-                    output_sha256=before.output_sha256 if before else None,
+                    output_digest=before.output_digest if before else None,
                     error=f"{outcome.cause}: {outcome.reason}",
                 )
             )
@@ -74,11 +74,11 @@ class Record:
 
     def _publish(self, job: Job, made: Made, before: Row | None) -> Outcome:
         source, final = str(job.source.path), str(job.final)
-        ours = before is not None and before.output_sha256 is not None
+        ours = before is not None and before.output_digest is not None
         row = Row(
             *(str(job.source.output), source, self._rules, "publishing", made.seconds, made.fingerprint),
             output_size=made.size,
-            output_sha256=made.sha256,
+            output_digest=made.digest,
         )
         if os.path.lexists(final) and not ours:
             job.temp.unlink()
@@ -94,20 +94,17 @@ class Record:
         finally:
             job.temp.unlink(missing_ok=True)
         self._manifest.write(replace(row, state="done"))
-        return Converted(source, final, made.seconds, made.size, made.sha256, made.notes)
+        return Converted(
+            source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified
+        )
 
 
 def _identify(path: Path, known: Fingerprint) -> Fingerprint | None:
     """Return the new fingerprint of a file whose bytes are still the known ones, else `None`."""
     try:
         state = path.stat()
-        if not path.is_file() or state.st_size != known.size or _digest(path) != known.sha256:
+        if not path.is_file() or state.st_size != known.size or not still_is(path, known.digest):
             return None
     except OSError:
         return None
-    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, known.sha256)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, known.digest)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from surgeon.errors import CheckpointError
@@ -143,10 +144,19 @@ def _check_collisions(sources: list[Source], out: Path) -> None:
                 f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
                 "them in two runs into two folders"
             )
-    paths = {os.path.realpath(source.path) for source in sources}
+    real_folder = cache(os.path.realpath)
+    paths = {_real(str(source.path), real_folder) for source in sources}
     for output, source in by_output.items():
-        if os.path.realpath(out / output) in paths:
+        if _real(f"{out}{os.sep}{output}", real_folder) in paths:
             raise CheckpointError(
                 f"the output of {source.path} would take the place of a source ({out / output}); sources are "
                 "never written to: choose another output folder"
             )
+
+
+def _real(path: str, real_folder: Callable[[str], str]) -> str:
+    """Return what `os.path.realpath` does, but look at each folder only once."""
+    if os.path.islink(path):  # noqa: PTH114 - for thousands of files, paths as objects are what costs
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return f"{real_folder(folder)}{os.sep}{name}"

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from surgeon.checkpoint.architecture import digest_config
-from surgeon.checkpoint.loading import import_modules, load_admitted
+from surgeon.checkpoint.loading import import_modules, load_admitted, weight_budget
 from surgeon.checkpoint.packing import unpack_rules
 from surgeon.checkpoint.publish import sync_file
 from surgeon.checkpoint.sources import Kind
-from surgeon.errors import CheckpointError, PlanError, RuleError
-from surgeon.planning import Plan, make_plan
+from surgeon.checkpoint.tracing.planner import Converted, same_weights, trace
+from surgeon.checkpoint.tracing.solving import ComputesError
+from surgeon.errors import CheckpointError, PlanError, RuleError, SurgeonError
+from surgeon.planning import Plan, check_plan, make_plan
+from surgeon.validation import Validate
 
 _PLANS_KEPT = 16
 _NOTES_KEPT = 5
+_SLACK = 64 << 20
+"""Bytes of weights that a model may have beyond twice its file: an optimizer's slots, before any training."""
 
 
 class Surgery:
@@ -33,52 +39,103 @@ class Surgery:
         import_modules(imports)
         self._rules = unpack_rules(rules)
         self._architecture = None if architecture is None else Path(architecture)
-        self._plans: dict[str, Any] = {}
+        self._plans: dict[str, Plan] = {}
 
-    def convert(self, source: str, kind: str, temp: str) -> dict[str, Any]:
+    def perform(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a request asks for; see `convert` and `compare`."""
+        source, kind, temp = task["source"], task["kind"], task["temp"]
+        if task.get("compare"):
+            return self.compare(source, kind, temp)
+        return self.convert(source, kind, temp, task.get("trace_as"))
+
+    def compare(self, source: str, kind: str, output: str) -> dict[str, Any]:
+        """Convert a file once more, by Keras, and compare with what the byte path has made of it.
+
+        Raises:
+            CheckpointError: If the weights differ in a bit.
+            ValidationError: If the output, loaded by Keras, is not the source's model.
+        """
+        known, made = Kind(kind), Path(output)
+        again = made.with_name(f"again-{made.name}")
+        try:
+            done = self._convert(Path(source), known, again, "outputs", self._plan)
+            end = Kind.WEIGHTS if known is Kind.WEIGHTS else Kind.KERAS
+            if not same_weights(made, again, end):
+                raise CheckpointError("the byte path gives other weights than Keras")
+            if end is Kind.KERAS:
+                loaded = keras.saving.load_model(made, safe_mode=True)
+                check_plan(done.plan, done.before, loaded)
+        finally:
+            again.unlink(missing_ok=True)
+            keras.utils.clear_session()
+        return {"notes": []}
+
+    def convert(self, source: str, kind: str, temp: str, trace_as: str | None = None) -> dict[str, Any]:
         """Load a file that the front door let pass, rewrite its model and save it.
 
         Args:
             source: The checkpoint.
             kind: A value of `Kind`.
             temp: Where to save; the file is synced to disk on return.
+            trace_as: Also make the byte plan of the file's architecture, under this key.
 
         Returns:
-            JSON data: `notes`, what Keras warned about.
+            JSON data: `notes`, what Keras warned about; `plan`, the byte plan, and `computes`, why there
+            is none, if one was asked for.
         """
+        known = Kind(kind)
+        made: dict[str, Any] = {}
         with warnings.catch_warnings(record=True) as caught:
             # What Keras tells its users; not what libraries tell those who write them.
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
-            model = load_admitted(Path(source), Kind(kind), self._architecture)
-            rewritten = self._plan(model).apply(model)
-            if Kind(kind) is Kind.WEIGHTS:
-                rewritten.save_weights(temp)
-            else:
-                rewritten.save(temp)
-        del model, rewritten
+            done = self._convert(Path(source), known, Path(temp), "outputs", self._plan)
+            notes, replaced = _notes(caught), bool(done.plan.journal)
+            if trace_as is not None:
+                made = self._trace(Path(source), known, Path(temp), done, trace_as)
+        del done
         keras.utils.clear_session()
         sync_file(Path(temp))
-        return {"notes": _notes(caught)}
+        return {"notes": notes, "replaced": replaced, **made}
 
-    def _plan(self, model: Any) -> Any:
+    def _convert(
+        self, source: Path, kind: Kind, temp: Path, validate: Validate, plan_for: Callable[[Any], Plan]
+    ) -> Converted:
+        with weight_budget(2 * source.stat().st_size + _SLACK):
+            model = load_admitted(source, kind, self._architecture)
+        plan = plan_for(model)
+        rewritten = plan.apply(model, validate=validate)
+        if kind is Kind.WEIGHTS:
+            rewritten.save_weights(temp)
+        else:
+            rewritten.save(temp)
+        return Converted(model, rewritten, plan)
+
+    def _trace(self, source: Path, kind: Kind, temp: Path, done: Converted, key: str) -> dict[str, Any]:
+        def again(source: Path, temp: Path, validate: Validate) -> Converted:
+            # A plan of its own: rules may look at the numbers in ways that a plan does not show.
+            return self._convert(source, kind, temp, validate, lambda model: make_plan(model, self._rules))
+
+        try:
+            return {"plan": trace(source, kind, temp, done, key, again).to_json()}
+        except (ComputesError, SurgeonError, ValueError, OSError) as error:
+            return {"computes": " ".join(str(error).split())}
+
+    def _plan(self, model: Any) -> Plan:
         if not hasattr(model, "layers"):
             raise CheckpointError(f"it holds a {type(model).__name__}, not a model")
         key = digest_config([keras.saving.serialize_keras_object(model), _weights(model)])
         if key not in self._plans:
             while len(self._plans) >= _PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-            self._plans[key] = _light(make_plan(model, self._rules))
+            plan = make_plan(model, self._rules)
+            try:
+                # Without the graphs of the model, which would stay in memory.
+                self._plans[key] = Plan.from_json(plan.to_json())
+            except (PlanError, RuleError):
+                # A layer that a rule puts in has weights, which may come from this very file.
+                return plan
         return self._plans[key]
-
-
-def _light(plan: Plan) -> Plan:
-    """Return a plan that does not keep the model alive on which it was made."""
-    try:
-        return Plan.from_json(plan.to_json())
-    except (PlanError, RuleError):
-        # What a rule puts in, or goes by, cannot always be written down.
-        return plan
 
 
 def _weights(model: Any) -> list[list[Any]]:

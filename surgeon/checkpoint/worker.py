@@ -16,7 +16,7 @@ import threading
 import traceback
 from typing import Any, BinaryIO
 
-from surgeon.errors import SurgeonError
+from surgeon.errors import RefusedError, SurgeonError
 
 _LONGEST_REASON = 700
 
@@ -36,10 +36,11 @@ def main() -> None:
     while True:
         task = json.loads(requests.get())
         try:
-            made = surgery.convert(task["source"], task["kind"], task["temp"])
+            made = surgery.perform(task)
         except Exception as error:  # noqa: BLE001 - a bad file is an answer, not the end of the worker
             traceback.print_exc()
-            _answer(answers, {"ok": False, "reason": describe(error)})
+            refused = isinstance(error, RefusedError)
+            _answer(answers, {"ok": False, "refused": refused, "reason": describe(error)})
         else:
             _answer(answers, {"ok": True, **made})
 

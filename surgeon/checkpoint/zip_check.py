@@ -7,16 +7,19 @@ have a budget of their own).
 from __future__ import annotations
 
 import re
+import shutil
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from surgeon.checkpoint.budgets import Budgets
-from surgeon.checkpoint.hdf5_check import HEAD, check_hdf5
+from surgeon.checkpoint.hdf5 import Layout, Window, read_layout
 from surgeon.checkpoint.json_check import bounded_json
 
 CONFIG = "config.json"
@@ -27,12 +30,48 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _CHUNK = 1 << 20
+_LONGEST_END = 22 + 0xFFFF + 20 + 56
+_LONGEST_ENTRY = 1 << 10
 
 Refuse = Callable[[str | None, str], Exception]
 
 
-def check_archive(file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse) -> None:
-    """Walk a `.keras` archive member by member.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of an archive.
+
+    Attributes:
+        name: Its name.
+        offset: Where its content begins in the file.
+        size: Bytes of its content.
+        crc: CRC-32 of it, as the archive says.
+        is_stored: Whether it lies there as it is, not deflated.
+    """
+
+    name: str
+    offset: int
+    size: int
+    crc: int
+    is_stored: bool
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a `.keras` archive holds.
+
+    Attributes:
+        members: By name.
+        config: The parsed `config.json`.
+        weights: Layout of `model.weights.h5`.
+    """
+
+    members: Mapping[str, Member]
+    config: Mapping[str, Any]
+    weights: Layout
+
+
+def read_directory(file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse) -> dict[str, Member]:
+    """Return the members of a `.keras` archive by name; no content is read.
 
     Args:
         file: The archive, open for reading.
@@ -41,8 +80,46 @@ def check_archive(file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse) -
         refuse: Makes the exception to raise, from the name of the member at fault (`None`: the archive) and
             the reason.
     """
+    with _opened(file, size, budgets, refuse) as archive:
+        return _directory(archive, file, size, budgets, refuse)
+
+
+def check_archive(file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse) -> Archive:
+    """Walk a `.keras` archive member by member, and read every byte of it.
+
+    Args:
+        file: The archive, open for reading.
+        size: Its size in bytes.
+        budgets: What it may ask for.
+        refuse: As for `read_directory`.
+    """
+    with _opened(file, size, budgets, refuse) as archive:
+        members = _directory(archive, file, size, budgets, refuse)
+        read = {
+            member.orig_filename: _check_content(archive, member, budgets, refuse)
+            for member in archive.infolist()
+        }
+        weights = members[WEIGHTS]
+        try:
+            if weights.is_stored:
+                layout = _layout(file, weights.offset, weights.size, budgets)
+            else:
+                with tempfile.TemporaryFile() as unpacked, archive.open(WEIGHTS) as stream:
+                    shutil.copyfileobj(stream, unpacked, _CHUNK)
+                    layout = _layout(unpacked, 0, weights.size, budgets)
+        except ValueError as error:
+            raise refuse(WEIGHTS, f"is refused: {error}") from error
+    return Archive(members, read[CONFIG] or {}, layout)
+
+
+def _layout(file: Any, start: int, size: int, budgets: Budgets) -> Layout:
+    return read_layout(Window(file, start, size, budgets.description), budgets)
+
+
+def _opened(file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse) -> zipfile.ZipFile:
     try:
-        archive = zipfile.ZipFile(file)
+        _check_directory_size(file, size, budgets)
+        return zipfile.ZipFile(file)
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -52,15 +129,44 @@ def check_archive(file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse) -
         struct.error,
     ) as error:
         raise refuse(None, f"not a readable zip archive (cut off, or something else): {error}") from error
-    with archive:
-        members = archive.infolist()
-        if len(members) > budgets.members:
-            raise refuse(None, f"{len(members):,} members, more than the {budgets.members:,} allowed")
-        _check_names(members, refuse)
-        _check_sizes(members, size, budgets, refuse)
-        _check_layout(file, members, archive.start_dir, refuse)
-        for member in members:
-            _check_content(archive, member, budgets, refuse)
+
+
+def _check_directory_size(file: BinaryIO, size: int, budgets: Budgets) -> None:
+    """Refuse a directory that is too large before somebody makes an object of each entry."""
+    start = max(0, size - _LONGEST_END)
+    file.seek(start)
+    tail = file.read(_LONGEST_END)
+    at = tail.rfind(b"PK\x05\x06")
+    if at >= 0 and len(tail) >= at + 20:
+        # A 64-bit directory says -1 here, and its size in a record before this one.
+        declared = int.from_bytes(tail[at + 12 : at + 16], "little")
+        if declared == 0xFFFFFFFF:
+            record = tail.rfind(b"PK\x06\x06", 0, at)
+            declared = int.from_bytes(tail[record + 40 : record + 48], "little") if record >= 0 else size
+        if declared > budgets.members * _LONGEST_ENTRY:
+            raise ValueError(f"a directory of {declared:,} bytes, more than is allowed")
+    file.seek(0)
+
+
+def _directory(
+    archive: zipfile.ZipFile, file: BinaryIO, size: int, budgets: Budgets, refuse: Refuse
+) -> dict[str, Member]:
+    members = archive.infolist()
+    if len(members) > budgets.members:
+        raise refuse(None, f"{len(members):,} members, more than the {budgets.members:,} allowed")
+    _check_names(members, refuse)
+    _check_sizes(members, size, budgets, refuse)
+    offsets = _check_layout(file, members, archive.start_dir, refuse)
+    return {
+        member.orig_filename: Member(
+            member.orig_filename,
+            offsets[member.orig_filename],
+            member.file_size,
+            member.CRC,
+            member.compress_type == zipfile.ZIP_STORED,
+        )
+        for member in members
+    }
 
 
 def _check_names(members: list[zipfile.ZipInfo], refuse: Refuse) -> None:
@@ -119,8 +225,15 @@ def _check_sizes(members: list[zipfile.ZipInfo], size: int, budgets: Budgets, re
             )
 
 
-def _check_layout(file: BinaryIO, members: list[zipfile.ZipInfo], directory: int, refuse: Refuse) -> None:
-    """Check that the members lie one after the other, and that local headers agree with the directory."""
+def _check_layout(
+    file: BinaryIO, members: list[zipfile.ZipInfo], directory: int, refuse: Refuse
+) -> dict[str, int]:
+    """Check that the members lie one after the other, and that local headers agree with the directory.
+
+    Returns:
+        Where the content of each member begins.
+    """
+    offsets = {}
     ordered = sorted(members, key=lambda member: member.header_offset)
     if ordered[0].header_offset != 0:
         raise refuse(None, "there is something before the first member of the archive")
@@ -137,6 +250,10 @@ def _check_layout(file: BinaryIO, members: list[zipfile.ZipInfo], directory: int
         end = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length + member.compress_size
         if end > limit:
             raise refuse(name, "overlaps what follows it, or is cut off")
+        if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
+            raise refuse(name, "has two sizes")
+        offsets[member.orig_filename] = end - member.compress_size
+    return offsets
 
 
 def _raw_name(member: zipfile.ZipInfo) -> bytes:
@@ -145,10 +262,10 @@ def _raw_name(member: zipfile.ZipInfo) -> bytes:
 
 def _check_content(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, budgets: Budgets, refuse: Refuse
-) -> None:
-    """Read a member to its end, which verifies its CRC, and look at what it starts with."""
+) -> Any:
+    """Read a member to its end, which verifies its CRC; return its JSON if it is some."""
     name = member.filename
-    keep = member.file_size if name in (CONFIG, METADATA) else HEAD
+    keep = member.file_size if name in (CONFIG, METADATA) else 0
     kept = bytearray()
     try:
         with archive.open(member) as stream:
@@ -157,9 +274,11 @@ def _check_content(
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise refuse(name, f"is damaged: {error}") from error
     try:
-        if name == WEIGHTS:
-            check_hdf5(bytes(kept), member.file_size)
-        elif name in (CONFIG, METADATA) and not isinstance(bounded_json(bytes(kept), budgets), dict):
-            raise refuse(name, "is not a JSON object")
+        if name in (CONFIG, METADATA):
+            parsed = bounded_json(bytes(kept), budgets)
+            if not isinstance(parsed, dict):
+                raise refuse(name, "is not a JSON object")
+            return parsed
     except (ValueError, RecursionError) as error:
         raise refuse(name, f"is {error}") from error
+    return None

@@ -33,6 +33,20 @@ def convert(
         int | None, typer.Option(min=1, help="MiB that a worker may hold. Default: by the file's size.")
     ] = None,
     imports: options.Imports = None,
+    move_bytes: Annotated[
+        bool,
+        typer.Option(help="Move bytes by a plan, made once per architecture; else Keras does every file."),
+    ] = True,
+    plans: Annotated[Path | None, typer.Option(help="Folder for such plans, to share them.")] = None,
+    trust_source: Annotated[
+        bool, typer.Option("--trust-source", help="Skip the sources' checksums and the look for NaN.")
+    ] = False,
+    sync: Annotated[bool, typer.Option(help="Wait until each output is on the disk.")] = True,
+    sha256: Annotated[bool, typer.Option("--sha256", help="Name files by SHA-256 in the manifest.")] = False,
+    verify: Annotated[int, typer.Option(min=0, help="Compare one in so many files with Keras. 0: none.")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse files with NaN or infinite values.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Apply rules to every checkpoint of a folder. Exit code: 0 all, 1 some failed, 2 not started."""
@@ -49,6 +63,13 @@ def convert(
                 timeout=timeout,
                 memory_limit=None if memory is None else memory << 20,
                 imports=imports or (),
+                move_bytes=move_bytes,
+                plans=plans,
+                trust_source=trust_source,
+                sync=sync,
+                sha256=sha256,
+                verify=verify,
+                strict=strict,
                 on_event=tell,
             )
     except CheckpointError as error:
@@ -99,6 +120,8 @@ def _summary(report: ConversionReport) -> Table:
     notes = Counter(note for converted in report.converted for note in converted.notes)
     for text, files in notes.items():
         table.add_row(f"{files} files" if files > 1 else "1 file", "note", text, style="dim")
-    counts = f"{len(report.converted)} converted, {len(report.skipped)} skipped, {len(report.failed)} failed"
+    moved = sum(converted.how == "bytes" for converted in report.converted)
+    counts = f"{len(report.converted)} converted ({moved} by moving bytes), {len(report.skipped)} skipped, "
+    counts += f"{len(report.failed)} failed"
     table.add_row("all", f"{report.seconds:.1f} s", counts, style="bold", end_section=True)
     return table

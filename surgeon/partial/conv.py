@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from surgeon.partial import fast
-from surgeon.partial.attach import promise
+from surgeon.partial.attaching import promise
 from surgeon.partial.dense import fast_weight
 from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
 from surgeon.partial.part import Part

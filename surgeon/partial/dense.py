@@ -10,7 +10,7 @@ from keras import ops
 
 from surgeon import _keras, paths
 from surgeon.partial import fast
-from surgeon.partial.attach import promise
+from surgeon.partial.attaching import promise
 from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec

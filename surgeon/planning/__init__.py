@@ -2,20 +2,23 @@
 
 from surgeon.planning import computations as computations
 from surgeon.planning.adjusting import adjust, train_parts
-from surgeon.planning.applying import apply
+from surgeon.planning.applying import apply, check_plan
 from surgeon.planning.cutting import extract, join, split
 from surgeon.planning.finding import find
 from surgeon.planning.making import make_plan
 from surgeon.planning.picture import diagram
 from surgeon.planning.plan import Plan
 from surgeon.planning.plan_json import plan_from_json
+from surgeon.planning.replay import edited_paths
 from surgeon.planning.rewriting import rewrite
 
 __all__ = [
     "Plan",
     "adjust",
     "apply",
+    "check_plan",
     "diagram",
+    "edited_paths",
     "extract",
     "find",
     "join",

@@ -16,7 +16,7 @@ from surgeon.planning.asks import WeightSite, weight_sites
 from surgeon.planning.carrying import fill
 from surgeon.planning.flags import loosened, release, still_layers
 from surgeon.planning.plan import Plan
-from surgeon.planning.replay import changed_paths, check_built, replay
+from surgeon.planning.replay import changed_paths, check_built, edited_paths, replay
 from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
@@ -137,6 +137,17 @@ def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str
     attach(model, Spec(spec, still))
     release(model, [path for path in plan.asks if not parts[path].is_none])
     forget_functions(model)
+
+
+def check_plan(plan: Plan, before: Any, after: Any) -> None:
+    """Check, outputs included, that a model is what a plan makes of another one.
+
+    Raises:
+        ValidationError: Names every difference.
+    """
+    graph = to_graph(before)
+    replaced, edited = edited_paths(plan, graph), bool(plan.journal)
+    check_rewrite(graph, after, mode="outputs", replaced=replaced, edited=edited)
 
 
 def _adapt(model: Any, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -11,6 +11,9 @@ from surgeon.errors import ValidationError
 from surgeon.graph import Change, GraphEditor, ModelGraph
 from surgeon.planning.templates import Template
 from surgeon.roundtrip import sites, to_graph
+
+if TYPE_CHECKING:
+    from surgeon.planning.plan import Plan
 
 
 def replay(journal: Sequence[Change], templates: Sequence[Template], graph: ModelGraph) -> GraphEditor:
@@ -20,6 +23,13 @@ def replay(journal: Sequence[Change], templates: Sequence[Template], graph: Mode
     for change in journal:
         editor.redo(change, ops)
     return editor
+
+
+def edited_paths(plan: Plan, graph: ModelGraph) -> frozenset[str]:
+    """Return the paths of the layers that a plan takes out of the model of a graph, or makes anew in it."""
+    if not plan.journal:
+        return frozenset()
+    return changed_paths(graph, replay(plan.journal, plan.templates, graph).finish())
 
 
 def changed_paths(before: ModelGraph, after: ModelGraph) -> frozenset[str]:

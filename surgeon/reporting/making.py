@@ -16,8 +16,7 @@ from surgeon.diagrams.drawing import write_whole
 from surgeon.diagrams.text import escape
 from surgeon.errors import RenderError
 from surgeon.graph import ModelGraph
-from surgeon.planning import Plan
-from surgeon.planning.replay import changed_paths, replay
+from surgeon.planning import Plan, edited_paths
 from surgeon.reporting.page import page
 from surgeon.reporting.rows import layer_rows
 from surgeon.reporting.sections import reproduce_section, rules_section, validation_section
@@ -121,5 +120,4 @@ def _validated(before: Any, after: Any, plan: Plan | None) -> ValidationReport |
         return None
     if plan is None or not plan.journal:
         return validate(before, after)
-    editor = replay(plan.journal, plan.templates, graph := to_graph(before))
-    return validate(before, after, replaced=changed_paths(graph, editor.finish()), edited=True)
+    return validate(before, after, replaced=edited_paths(plan, to_graph(before)), edited=True)

@@ -6,16 +6,31 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+
+import h5py
+import numpy as np
 
 METADATA = b'{"keras_version": "3.15.1", "date_saved": "2025-01-01@00:00:00"}'
 CONFIG = json.dumps({"module": "keras", "class_name": "Sequential", "config": {"layers": []}}).encode()
 
 
-def hdf5(payload: int = 2048, version: int = 2, declared: int | None = None) -> bytes:
-    """Return an HDF5 superblock with zeros behind it; `declared` is the length that it states."""
-    size = 96 + payload
-    end = (size if declared is None else declared).to_bytes(8, "little")
+@cache
+def hdf5(payload: int = 2048, seed: int = 0) -> bytes:
+    """Return an HDF5 file with one array of `payload` bytes."""
+    buffer = io.BytesIO()
+    values = (
+        np.random.default_rng(seed).normal(size=payload // 4) if payload < 1 << 20 else np.zeros(payload // 4)
+    )
+    with h5py.File(buffer, "w") as file:
+        file["layers/dense/vars/0"] = values.astype("float32")
+    return buffer.getvalue()
+
+
+def superblock(version: int, payload: int = 2048) -> bytes:
+    """Return an HDF5 superblock with zeros behind it."""
+    end = (96 + payload).to_bytes(8, "little")
     zero = bytes(8)
     if version == 2:
         head = b"\x89HDF\r\n\x1a\n" + bytes([2, 8, 8, 0]) + zero + b"\xff" * 8 + end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import sqlite3
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from surgeon.checkpoint import Converted, Skipped, atomic_output, convert
 from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.identity import name_sha256
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.publish import publish
 from surgeon.errors import CheckpointError
@@ -175,4 +175,4 @@ def test_the_row_says_what_is_on_disk(tmp_path):
     assert row.state == "done"
     assert row.fingerprint is not None
     assert row.fingerprint.still_holds(source)
-    assert row.output_sha256 == hashlib.sha256((out / "a.keras").read_bytes()).hexdigest()
+    assert row.output_digest == name_sha256(out / "a.keras")

@@ -45,6 +45,7 @@ class Run(NamedTuple):
 
 def small_model(seed: int) -> Any:
     """Return a compiled model with weights of its own."""
+    keras.utils.clear_session()  # as in a process of its own: Keras numbers the names that it makes up
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [
@@ -183,7 +184,11 @@ def test_bare_outputs_load_into_a_rewritten_model(run):
 def test_what_keras_cannot_read_of_a_legacy_file_is_noted(run):
     notes = {Path(done.source).name: done.notes for done in run.report.converted}
     assert notes["legacy_1.h5"][0].startswith("loss, metrics and optimizer are dropped")
-    assert {name for name, texts in notes.items() if texts} == {"legacy_1.h5"}
+    dropped = {
+        name: [text for text in texts if not text.startswith("loaded and saved")]
+        for name, texts in notes.items()
+    }
+    assert {name for name, texts in dropped.items() if texts} == {"legacy_1.h5"}
 
 
 def test_the_report_names_sizes_and_digests(run):

@@ -5,6 +5,8 @@ The layout of the superblock is in the HDF5 File Format Specification, version 3
 
 from __future__ import annotations
 
+from surgeon.checkpoint.hdf5.window import UNDEFINED
+
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HEAD = 96
 _UNDEFINED = b"\xff"
@@ -50,3 +52,25 @@ def _end_of_file(head: bytes) -> int:
     if address == _UNDEFINED * bytes_wide:
         raise ValueError("an HDF5 superblock without an end-of-file address")
     return int.from_bytes(address, "little")
+
+
+def root_address(head: bytes) -> tuple[int, int]:
+    """Return `(version of the superblock, address of the root group's header)`.
+
+    Args:
+        head: The first `HEAD` bytes, which `check_hdf5` has let pass.
+
+    Raises:
+        ValueError: If the file needs another file, or is laid out in a way that Keras does not use.
+    """
+    version = head[8]
+    widths = head[13:15] if version < 2 else head[9:11]
+    if widths != b"\x08\x08":
+        raise ValueError("HDF5 with addresses that are not 8 bytes wide, which Keras does not write")
+    fields = {0: (24, 48, 64), 1: (28, 52, 68), 2: (12, 20, 36), 3: (12, 20, 36)}
+    base, other, root = (int.from_bytes(head[at : at + 8], "little") for at in fields[version])
+    if base != 0:
+        raise ValueError("HDF5 that does not start at the start of the file")
+    if other != UNDEFINED:
+        raise ValueError("HDF5 with a driver or an extension of its superblock: it may lie in several files")
+    return version, root

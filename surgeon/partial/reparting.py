@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from surgeon import _keras, paths
-from surgeon.partial.attach import attach
+from surgeon.partial.attaching import attach
 from surgeon.partial.layer import STILL, own_partial
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec

@@ -1,0 +1,162 @@
+"""The byte plan of an architecture, as data: which output bytes are which input bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from surgeon.checkpoint.bytepath.recipe import Recipe
+from surgeon.errors import PlanError, RuleError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of the source: path, shape, dtype as numpy writes it, and offset in the HDF5 file."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of the output's weights.
+
+    Attributes:
+        kind: `raw` (the same for every file), `copy` (an array of the source as it is), `take` (the
+            elements of an array that train), `index` (the positions that train), `rate` (the learning
+            rate of the config).
+        data: For `raw`.
+        array: Path of the array, for `copy` and `take`.
+        recipe: Number of the recipe, for `take` and `index`.
+    """
+
+    kind: str
+    data: bytes = b""
+    array: str = ""
+    recipe: int = -1
+
+
+@dataclass(frozen=True)
+class BytePlan:
+    """How to make the output of every file of one architecture by moving bytes.
+
+    Attributes:
+        key: Digest of the config, the rules and the versions; the files that it may fit.
+        size: Bytes of the source's HDF5 part.
+        rest: SHA-256 of those of its bytes that are not in an array.
+        arrays: Arrays of the source, in the order of their bytes.
+        recipes: What trains of the weights that are neither frozen nor trained as a whole.
+        pieces: The output's weights, in order.
+        output_size: Bytes of the output's weights.
+        config: The output's `config.json`: text, and in between `("bits", recipe)`, `("rate", "")` or
+            `("scalar", array)`. `None` for bare weights.
+        assets: The members of the source that are copied as they are.
+        version: Version of Keras that the output is written as.
+        notes: What Keras warned about when the plan was made.
+    """
+
+    key: str
+    size: int
+    rest: str
+    arrays: tuple[Array, ...]
+    recipes: tuple[Recipe, ...]
+    pieces: tuple[Piece, ...]
+    output_size: int
+    config: tuple[str | tuple[str, Any], ...] | None = None
+    assets: tuple[str, ...] = ()
+    version: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the plan as JSON: data only."""
+        return json.dumps(
+            {
+                "surgeon_byte_plan": FORMAT,
+                "key": self.key,
+                "size": self.size,
+                "rest": self.rest,
+                "arrays": [[a.path, list(a.shape), a.dtype, a.offset] for a in self.arrays],
+                "recipes": [recipe.to_data() for recipe in self.recipes],
+                "pieces": [[p.kind, _pack(p.data), p.array, p.recipe] for p in self.pieces],
+                "output_size": self.output_size,
+                "config": self.config
+                and [part if isinstance(part, str) else list(part) for part in self.config],
+                "assets": list(self.assets),
+                "version": self.version,
+                "notes": list(self.notes),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> BytePlan:
+        """Inverse of `to_json`.
+
+        Raises:
+            PlanError: If the text is not such a plan.
+        """
+        try:
+            data = json.loads(text)
+            if data.get("surgeon_byte_plan") != FORMAT:
+                raise PlanError(f"no byte plan of format {FORMAT}")
+            config = data["config"]
+            return cls(
+                key=str(data["key"]),
+                size=int(data["size"]),
+                rest=str(data["rest"]),
+                arrays=tuple(Array(p, tuple(shape), d, int(o)) for p, shape, d, o in data["arrays"]),
+                recipes=tuple(Recipe.from_data(recipe) for recipe in data["recipes"]),
+                pieces=tuple(Piece(k, _unpack(d), a, int(r)) for k, d, a, r in data["pieces"]),
+                output_size=int(data["output_size"]),
+                config=config and tuple(p if isinstance(p, str) else (str(p[0]), p[1]) for p in config),
+                assets=tuple(data["assets"]),
+                version=str(data["version"]),
+                notes=tuple(data["notes"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, zlib.error, RuleError) as error:
+            raise PlanError(f"damaged byte plan: {type(error).__name__}: {error}") from error
+
+    def by_path(self) -> Mapping[str, Array]:
+        """Return the source's arrays by path."""
+        return {array.path: array for array in self.arrays}
+
+
+def digest_rest(read: Any, size: int, arrays: tuple[Array, ...]) -> str:
+    """Return the SHA-256 of the bytes that are in no array.
+
+    Args:
+        read: `read(offset, size)` returns bytes of the HDF5 part.
+        size: Its bytes.
+        arrays: In the order of their bytes.
+    """
+    digest = hashlib.sha256()
+    at = 0
+    for array in arrays:
+        if array.offset > at:
+            digest.update(read(at, array.offset - at))
+        at = max(at, array.offset + array.size)
+    digest.update(read(at, size - at))
+    return digest.hexdigest()
+
+
+def _pack(data: bytes) -> str:
+    return base64.b85encode(zlib.compress(data, 6)).decode() if data else ""
+
+
+def _unpack(text: str) -> bytes:
+    return zlib.decompress(base64.b85decode(text)) if text else b""

@@ -1,0 +1,92 @@
+"""Byte plans on disk: made once, used for every file of the architecture, in any run, on any machine."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from surgeon.checkpoint.bytepath.plan import BytePlan
+from surgeon.errors import PlanError
+
+_MOST_IDLE = 8
+
+
+class PlanStore:
+    """Plans by key; safe to use from several threads, and from several runs on one folder.
+
+    Args:
+        folder: Where they lie, as JSON. It is made when the first one is added.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._plans: dict[str, list[BytePlan]] = {}
+        self._reasons: dict[str, str] = {}
+        self._uses: Counter[str] = Counter()
+        self._made: set[str] = set()
+        self._met: set[str] = set()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._guard = threading.Lock()
+
+    def lock(self, key: str) -> threading.Lock:
+        """Return the lock to hold while a plan for a key is made, so that it is made once."""
+        with self._guard:
+            return self._locks[key]
+
+    def plans(self, key: str) -> list[BytePlan]:
+        """Return the plans that a file with this key may fit."""
+        found = self._plans.get(key)
+        if found is None:
+            found = [
+                plan for path in sorted(self._folder.glob(f"{key}-*.json")) if (plan := _read(path, key))
+            ]
+            with self._guard:
+                found = self._plans.setdefault(key, found)
+        return found
+
+    def add(self, plan: BytePlan) -> None:
+        """Keep a plan."""
+        known = self.plans(plan.key)
+        with self._guard:
+            known.append(plan)
+            self._made.add(plan.key)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        final = self._folder / f"{plan.key}-{plan.rest[:16]}.json"
+        temp = final.with_suffix(f".{secrets.token_hex(4)}.tmp")
+        temp.write_text(plan.to_json(), encoding="utf-8")
+        temp.replace(final)
+
+    def used(self, key: str) -> None:
+        """Note that a plan for a key has served a file."""
+        with self._guard:
+            self._uses[key] += 1
+
+    def is_worth_it(self, key: str) -> bool:
+        """Whether to make a plan, which costs what Keras needs for four files.
+
+        Not where the plans that this run has made serve one file each, as in folders of models whose layers
+        Keras has numbered on: then only for what comes up a second time.
+        """
+        with self._guard:
+            again = key in self._met
+            self._met.add(key)
+            return again or sum(self._uses[made] < 2 for made in self._made) < _MOST_IDLE
+
+    def give_up(self, key: str, reason: str) -> None:
+        """Note that there is no plan for a key."""
+        with self._guard:
+            self._reasons[key] = reason
+
+    def why_not(self, key: str) -> str | None:
+        """Return why there is no plan for a key, if that was found out in this run."""
+        return self._reasons.get(key)
+
+
+def _read(path: Path, key: str) -> BytePlan | None:
+    try:
+        plan = BytePlan.from_json(path.read_text(encoding="utf-8"))
+    except (PlanError, OSError, UnicodeDecodeError):
+        return None  # made anew
+    return plan if plan.key == key else None

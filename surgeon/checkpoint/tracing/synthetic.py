@@ -1,0 +1,74 @@
+"""Files of the layout of another, with numbers in them that are found again wherever they go."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from surgeon.checkpoint.bytepath.plan import Array
+from surgeon.checkpoint.sources import Kind
+from surgeon.checkpoint.zip_check import CONFIG, WEIGHTS
+from surgeon.paths import STATE
+
+_RATE = re.compile(rb'"learning_rate": -?[0-9][0-9.eE+-]*')
+_RATES = (b"0.0123", b"0.0456")
+_EXPONENTS = {2: 13, 4: 60, 8: 60}
+
+
+def write_synthetic(
+    source: Path, kind: Kind, start: int, arrays: tuple[Array, ...], seed: int, to: Path
+) -> None:
+    """Write a file like `source`, but for its numbers.
+
+    Args:
+        source: A checkpoint whose members are stored.
+        kind: Its kind.
+        start: Where its HDF5 part begins.
+        arrays: Its arrays.
+        seed: 0 or 1; no array is the same for both.
+        to: Where to write.
+    """
+    data = bytearray(source.read_bytes())
+    for number, array in enumerate(arrays):
+        # Where a partly trainable source keeps indices, other numbers would be no indices.
+        if f"/{STATE}/" not in f"/{array.path}/":
+            begin = start + array.offset
+            data[begin : begin + array.size] = made_up(array, number, seed)
+    if kind is not Kind.KERAS:
+        to.write_bytes(data)
+        return
+    size = max((array.offset + array.size for array in arrays), default=0)
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(to, "w") as new:
+        for member in old.infolist():
+            content: Any = old.read(member)
+            if member.filename == WEIGHTS:
+                content = data[start : start + max(size, member.file_size)]
+            elif member.filename == CONFIG:
+                content = _RATE.sub(b'"learning_rate": ' + _RATES[seed], content)
+            new.writestr(zipfile.ZipInfo(member.filename), bytes(content))
+
+
+def made_up(array: Array, number: int, seed: int) -> bytes:
+    """Return bytes for an array: finite numbers of all sizes, so that clipping or scaling would show."""
+    rng = np.random.default_rng([number, 0 if array.dtype == "|b1" else seed])
+    kind, count = np.dtype(array.dtype), int(np.prod(array.shape, dtype=np.int64))
+    if array.dtype == "|b1":
+        # Two values are few: the second file has the opposite of the first.
+        return bytes((rng.integers(0, 2, count) ^ seed).astype("u1"))
+    if kind.kind == "V" and kind.itemsize == 2:  # bfloat16 is the upper half of a float32
+        return bytes((_floats(rng, count, 60).astype("<f4").view("<u4") >> 16).astype("<u2"))
+    if kind.kind == "V":
+        return bytes(rng.integers(1, 0x70, count, dtype="u1"))
+    if kind.kind == "f":
+        return bytes(_floats(rng, count, _EXPONENTS[kind.itemsize]).astype(kind))
+    limits = np.iinfo(kind)
+    return bytes(rng.integers(0, min(int(limits.max), 1 << 30), count, endpoint=True).astype(kind))
+
+
+def _floats(rng: np.random.Generator, count: int, exponent: int) -> np.ndarray[Any, Any]:
+    sign = rng.choice(np.array([-1.0, 1.0]), count)
+    return sign * rng.uniform(1, 2, count) * np.exp2(rng.integers(-exponent, exponent, count, endpoint=True))
