@@ -51,9 +51,12 @@ if TYPE_CHECKING:
     from surgeon.rules import train as train
     from surgeon.sealing import Seal as Seal
     from surgeon.sealing import seal as seal
+    from surgeon.select import along as along
+    from surgeon.select import blocks as blocks
     from surgeon.select import channels as channels
     from surgeon.select import elements as elements
     from surgeon.select import isa as isa
+    from surgeon.select import n_of_m as n_of_m
     from surgeon.select import name as name
     from surgeon.select import rows as rows
     from surgeon.select import where as where
@@ -86,6 +89,8 @@ _PUBLIC = {
     "PartialDense": "partial:PartialDense",
     "Plan": "planning:Plan",
     "Seal": "sealing:Seal",
+    "along": "select:along",
+    "blocks": "select:blocks",
     "channels": "select:channels",
     "convert": "checkpoint:convert",
     "diagram": "planning:diagram",
@@ -94,6 +99,7 @@ _PUBLIC = {
     "freeze": "rules:freeze",
     "isa": "select:isa",
     "load_rules": "rules:load_rules",
+    "n_of_m": "select:n_of_m",
     "name": "select:name",
     "plan": "planning:make_plan",
     "replace": "rules:replace",

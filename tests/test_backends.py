@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = [
     "tests/test_three_methods.py tests/test_promises.py",
     "tests/roundtrip/test_identity.py tests/planning",
+    "tests/partial -m 'not slow'",
 ]
 WITHOUT_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is large: pip install '.[torch]', as CI does"
@@ -26,6 +28,6 @@ WITHOUT_TORCH = pytest.mark.skipif(
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=WITHOUT_TORCH)])
 def test_core(backend, tests):
     environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests.split()]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *shlex.split(tests)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]

@@ -6,8 +6,18 @@
 from surgeon.partial.attach import attach, read_spec
 from surgeon.partial.conv import PartialConv2D
 from surgeon.partial.dense import PartialDense
+from surgeon.partial.einsum import FastEinsumDense
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
 from surgeon.partial.variable import PartialVariable
 
-__all__ = ["Part", "PartialConv2D", "PartialDense", "PartialVariable", "Spec", "attach", "read_spec"]
+__all__ = [
+    "FastEinsumDense",
+    "Part",
+    "PartialConv2D",
+    "PartialDense",
+    "PartialVariable",
+    "Spec",
+    "attach",
+    "read_spec",
+]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from surgeon import paths
+from surgeon import _keras, paths
 from surgeon.errors import PlanError, near_misses
 from surgeon.graph import GraphEditor, ModelGraph, Node
 from surgeon.partial import Part, PartialVariable, Spec, attach
@@ -33,6 +33,11 @@ def apply(plan: Plan, model: Any, *, validate: Validate = "outputs", share: bool
 
 def apply_to_graph(plan: Plan, graph: ModelGraph, *, validate: Validate, share: bool) -> Any:
     """Return a rewritten copy of the model that a graph was just read from."""
+    with _keras.strategy_scope(graph.model.variables):
+        return _apply_to_graph(plan, graph, validate, share=share)
+
+
+def _apply_to_graph(plan: Plan, graph: ModelGraph, validate: Validate, *, share: bool) -> Any:
     model = graph.model
     edited, templates = _edited(plan, graph)
     weights, still = weight_sites(graph), still_layers(plan, graph)

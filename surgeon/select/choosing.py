@@ -35,7 +35,7 @@ def channels(which: Which, *, by: str | None = None, seed: int | None = None) ->
         >>> channels(0.1, by="magnitude"), channels(8, by="random", seed=7), channels(slice(0, 8))
         (channels(0.1, by='magnitude'), channels(8, by='random', seed=7), channels(slice(0, 8)))
     """
-    return Selection("channels", _choice("channels", which, by, seed))
+    return Selection("channels", checked_choice("channels", which, by, seed))
 
 
 def rows(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
@@ -53,7 +53,7 @@ def rows(which: Which, *, by: str | None = None, seed: int | None = None) -> Sel
         >>> rows([2, -1])
         rows([2, -1])
     """
-    return Selection("rows", _choice("rows", which, by, seed))
+    return Selection("rows", checked_choice("rows", which, by, seed))
 
 
 def elements(which: Which, *, by: str | None = None, seed: int | None = None) -> Selection:
@@ -72,14 +72,19 @@ def elements(which: Which, *, by: str | None = None, seed: int | None = None) ->
         >>> elements(0.01, by="magnitude")
         elements(0.01, by='magnitude')
     """
-    return Selection("elements", _choice("elements", which, by, seed))
+    return Selection("elements", checked_choice("elements", which, by, seed))
 
 
-def _choice(kind: Kind, which: Any, by: str | None, seed: int | None) -> Choice:
+def checked_choice(kind: Kind, which: Any, by: str | None, seed: int | None) -> Choice:
+    """Return what a person typed as a choice.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+    """
     if isinstance(which, np.ndarray | np.generic) and which.ndim == 0:
         which = which.item()
     if isinstance(which, numbers.Real) and not isinstance(which, bool):
-        return _amount(kind, which, by, seed)
+        return checked_amount(kind, which, by, seed)
     if by is not None or seed is not None:
         extra = f"by={by!r}" if by is not None else f"seed={seed!r}"
         raise SelectionError(
@@ -90,10 +95,15 @@ def _choice(kind: Kind, which: Any, by: str | None, seed: int | None) -> Choice:
     return _listed(kind, which)
 
 
-def _amount(kind: Kind, which: numbers.Real, by: str | None, seed: int | None) -> Amount:
+def checked_amount(kind: Kind, which: Any, by: str | None, seed: int | None) -> Amount:
+    """Return a count or a fraction that a person typed, with its criterion.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+    """
     typed = f"{kind}({which})"
     whole = isinstance(which, numbers.Integral)
-    if whole and int(which) < 1:  # type: ignore[call-overload]
+    if whole and int(which) < 1:
         raise SelectionError(f"{typed}: a count is at least 1. Nothing trains with freeze(...)")
     if not whole and not 0 < float(which) <= 1:
         hint = (
@@ -113,7 +123,7 @@ def _amount(kind: Kind, which: numbers.Real, by: str | None, seed: int | None) -
             raise SelectionError(f"{typed}: seed={seed!r} belongs to by='random', not to by={by!r}")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
             raise SelectionError(f"{typed}: a seed is a whole number from 0 up, not {seed!r}")
-    amount = int(which) if whole else float(which)  # type: ignore[call-overload]
+    amount = int(which) if whole else float(which)
     return Amount(amount, by, int(seed or 0), is_fraction=not whole)
 
 
