@@ -103,8 +103,10 @@ if TYPE_CHECKING:
     from surgeon.sealing import Seal as Seal
     from surgeon.sealing import seal as seal
     from surgeon.select import activation as activation
+    from surgeon.select import along as along
     from surgeon.select import any_tensor as any_tensor
     from surgeon.select import between as between
+    from surgeon.select import blocks as blocks
     from surgeon.select import called as called
     from surgeon.select import chain as chain
     from surgeon.select import channels as channels
@@ -123,6 +125,7 @@ if TYPE_CHECKING:
     from surgeon.select import isa as isa
     from surgeon.select import last as last
     from surgeon.select import movement as movement
+    from surgeon.select import n_of_m as n_of_m
     from surgeon.select import name as name
     from surgeon.select import node as node
     from surgeon.select import nth as nth
@@ -172,9 +175,11 @@ _PUBLIC = {
     "activation": "select:activation",
     "add_l2": "library:add_l2",
     "adjust": "planning:adjust",
+    "along": "select:along",
     "any_tensor": "select:any_tensor",
     "between": "select:between",
     "bias_only": "library:bias_only",
+    "blocks": "select:blocks",
     "budget_growth": "schedules:budget_growth",
     "called": "select:called",
     "chain": "select:chain",
@@ -217,6 +222,7 @@ _PUBLIC = {
     "load_rules": "rules:load_rules",
     "lora": "rules:lora",
     "movement": "select:movement",
+    "n_of_m": "select:n_of_m",
     "name": "select:name",
     "new_head": "library:new_head",
     "node": "select:node",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = [
     "tests/test_three_methods.py tests/test_promises.py",
     "tests/roundtrip/test_identity.py tests/planning",
+    "tests/partial -m 'not slow'",
 ]
 WITHOUT_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is large: pip install '.[torch]', as CI does"
@@ -32,7 +34,7 @@ def run(backend, *arguments):
 @pytest.mark.parametrize("tests", CORE)
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=WITHOUT_TORCH)])
 def test_core(backend, tests):
-    run(backend, *tests.split())
+    run(backend, *shlex.split(tests))
 
 
 @pytest.mark.slow

@@ -76,6 +76,7 @@ from surgeon._keras.variables import (
     set_path,
     stored_dtype,
     stored_shape,
+    strategy_scope,
     view,
     whole_variable,
 )
@@ -146,6 +147,7 @@ __all__ = [
     "slots_of",
     "stored_dtype",
     "stored_shape",
+    "strategy_scope",
     "track_all",
     "track_for_saved_model",
     "track_variable",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -35,8 +35,10 @@ def make_variable(
     """Create a variable beside `like`: its path, its aggregation, but never cast by autocast.
 
     `value_of(shape, dtype)` is asked for the value when the variable is initialized, which is
-    later if `like` itself is not initialized yet.
+    later if `like` itself is not initialized yet. A variable of the same shape lies across the
+    devices of a `keras.distribution` as `like` does; any other has a copy on each.
     """
+    layout = like._layout if tuple(shape) == tuple(like.shape) else None
     variable = (KerasVariable if trainable else FrozenVariable)(
         value_of,
         shape=tuple(shape),
@@ -46,10 +48,23 @@ def make_variable(
         aggregation=like.aggregation,
         synchronization=like.synchronization,
         name=name,
-        layout=None,
+        layout=layout,
     )
     variable._path = f"{like.path.rpartition('/')[0]}/{name}".lstrip("/")
     return variable
+
+
+def strategy_scope(variables: Iterable[Any]) -> contextlib.AbstractContextManager[Any]:
+    """Return the scope of the `tf.distribute` strategy in which these variables were made, if any.
+
+    What is made to replace or to accompany them must be made there, too.
+    """
+    if keras.backend.backend() == "tensorflow":
+        for variable in variables:
+            strategy = getattr(getattr(variable, "_value", None), "distribute_strategy", None)
+            if strategy is not None:
+                return strategy.scope()  # type: ignore[no-any-return]
+    return contextlib.nullcontext()
 
 
 def set_path(variable: Any, path: str) -> None:

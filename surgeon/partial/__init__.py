@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from surgeon.partial.attaching import read_spec as read_spec
     from surgeon.partial.conv import PartialConv2D as PartialConv2D
     from surgeon.partial.dense import PartialDense as PartialDense
+    from surgeon.partial.einsum import FastEinsumDense as FastEinsumDense
     from surgeon.partial.reparting import repart as repart
     from surgeon.partial.spec import Spec as Spec
     from surgeon.partial.variable import PartialVariable as PartialVariable
 
 _HOMES = {
+    "FastEinsumDense": "einsum",
     "PartialConv2D": "conv",
     "PartialDense": "dense",
     "PartialVariable": "variable",

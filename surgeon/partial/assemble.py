@@ -27,11 +27,9 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
         return ops.reshape(flat, base.shape)
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
-    # A scatter along an inner axis is slow on TensorFlow; a gather from both parts is not.
-    length, count = base.shape[axis], compact.shape[axis]
-    fresh = ops.arange(length, length + count, dtype="int32")
-    source = ops.scatter_update(ops.arange(length, dtype="int32"), ops.expand_dims(index, 1), fresh)
-    return ops.take(ops.concatenate([base, compact], axis=axis), source, axis=axis)
+    # A scatter along an inner axis is slow on TensorFlow, and so is a gather; two transpositions are not.
+    first = scatter(ops.moveaxis(base, axis, 0), ops.moveaxis(compact, axis, 0), index, 0)
+    return ops.moveaxis(first, 0, axis)
 
 
 def assemble(base: Any, compact: Any, index: Any, axis: int | None) -> Any:

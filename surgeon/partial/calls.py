@@ -50,6 +50,12 @@ def assembled(variable: Any) -> Any | None:
     return _running.assembled.get(id(variable))
 
 
+def reassemble(variable: Any) -> None:
+    """Let the rest of the running call read the variable as it is now."""
+    if id(variable) in _running.assembled:
+        _running.assembled[id(variable)] = variable.assembled()
+
+
 def is_assembled(variable: Any) -> bool:
     """Whether a running call reads this variable."""
     return id(variable) in _running.assembled

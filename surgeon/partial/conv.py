@@ -1,4 +1,4 @@
-"""A Conv2D layer of which any part trains."""
+"""Convolutions of which any part trains."""
 
 from __future__ import annotations
 
@@ -15,31 +15,39 @@ from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
 
 
-class FastConv2D:
+class FastConv:
     """Mixin: the gradient of a convolution's kernel for its trainable channels or rows alone."""
 
     fast_weights = ("kernel",)
 
     def convolution_op(self: Any, inputs: Any, kernel: Any) -> Any:
-        """Return what `keras.layers.Conv2D.convolution_op` returns, bit for bit."""
+        """Return what the stock layer's `convolution_op` returns, bit for bit."""
         variable = fast_weight(self, "kernel")
-
-        def convolve(x: Any, weights: Any) -> Any:
-            return keras.layers.Conv2D.convolution_op(self, x, weights)
-
-        sides: dict[int | None, fast.Side] = {2: "in", 3: "out"}
+        stock = super().convolution_op  # type: ignore[misc]
+        sides: dict[int | None, fast.Side] = {self.rank: "in", self.rank + 1: "out"}
         # In a grouped convolution a slice of the kernel is not a convolution of its own.
         if variable is None or kernel is not variable or variable.axis not in sides or self.groups != 1:
-            return convolve(inputs, kernel)
+            return stock(inputs, kernel)
         channel_axis = -1 if self.data_format == "channels_last" else 1
-        return fast.apply(convolve, inputs, variable, sides[variable.axis], channel_axis)
+        return fast.apply(stock, inputs, variable, sides[variable.axis], channel_axis)
 
 
-FAST_PATHS.append((keras.layers.Conv2D, FastConv2D))
+class FastConv1D(FastConv):
+    """Mixin: as `FastConv`, for the one convolution that pads for causality in a `call` of its own."""
+
+    def call(self: Any, inputs: Any) -> Any:
+        """Return what `keras.layers.Conv1D.call` returns, bit for bit."""
+        if self.padding != "causal":
+            return super(keras.layers.Conv1D, self).call(inputs)  # type: ignore[misc]
+        return keras.layers.Conv1D.call(self, inputs)
+
+
+FAST_PATHS.append((keras.layers.Conv1D, FastConv1D))
+FAST_PATHS.extend((conv, FastConv) for conv in (keras.layers.Conv2D, keras.layers.Conv3D))
 
 
 @named_partial(keras.layers.Conv2D)
-class PartialConv2D(PartialHost, FastConv2D, keras.layers.Conv2D):
+class PartialConv2D(PartialHost, FastConv, keras.layers.Conv2D):
     """`keras.layers.Conv2D` of which any part trains and the rest cannot change.
 
     `surgeon.rewrite` makes these from trained layers; they can also be written by hand.

@@ -188,9 +188,8 @@ def partial_class(stock: type, *, host: bool) -> type:
 
 def _keeps(stock: type, of: type, mixin: type) -> bool:
     """Whether a subclass still computes with the methods that the fast path replaces."""
-    return all(
-        getattr(stock, name) is getattr(of, name) for name in ("call", *vars(mixin)) if hasattr(of, name)
-    )
+    names = {"call", *(name for name in vars(mixin) if not name.startswith("__"))}
+    return all(getattr(stock, name) is getattr(of, name) for name in names if hasattr(of, name))
 
 
 def _call_assembled_once(stock: type, call_fast: Any = None) -> Any:

@@ -100,6 +100,7 @@ class PartialVariable(_keras.KerasVariable):
             for penalty in (self.compact.constraint, self.compact.regularizer):
                 if isinstance(penalty, OnWhole) and not _keras.is_traced():
                     penalty.keep()
+        calls.reassemble(self)
         return value
 
     def numpy(self) -> Any:

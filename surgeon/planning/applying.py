@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from surgeon import paths
+from surgeon import _keras, paths
 from surgeon.errors import PlanError, near_misses
 from surgeon.graph import ModelGraph, Node
 from surgeon.partial import Part, PartialVariable, Spec, attach
@@ -16,7 +16,7 @@ from surgeon.planning.asks import WeightSite, weight_sites
 from surgeon.planning.carrying import fill
 from surgeon.planning.flags import loosened, release, still_layers
 from surgeon.planning.plan import Plan
-from surgeon.planning.replay import changed_paths, check_built, edited_paths, replay
+from surgeon.planning.replay import check_built, edited_paths, replay
 from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
@@ -52,7 +52,16 @@ def apply_to_graph(
     compilation: bool = True,
 ) -> Any:
     """Return a rewritten copy of the model that a graph was just read from."""
-    model = graph.model
+    with _keras.strategy_scope(graph.model.variables):
+        rewritten = _rewritten(plan, graph, scorer, share=share)
+        if compilation:
+            carry_compilation(graph.model, rewritten)
+        replaced = edited_paths(plan, graph)
+        check_rewrite(graph, rewritten, mode=validate, replaced=replaced, edited=bool(plan.journal))
+        return rewritten
+
+
+def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) -> Any:
     editor = replay(plan.journal, plan.templates, graph)
     edited = editor.finish()
     weights, still = weight_sites(edited), still_layers(plan, edited)
@@ -63,12 +72,8 @@ def apply_to_graph(
     fill(editor.carried, plan.templates)
     _attach(rewritten, plan, parts, still | kept.still, scorer)
     _adapt(rewritten, plan)
-    if compilation:
-        carry_compilation(model, rewritten)
     if plan.journal:
         check_built(edited, rewritten)
-    replaced = changed_paths(graph, edited)
-    check_rewrite(graph, rewritten, mode=validate, replaced=replaced, edited=bool(plan.journal))
     return rewritten
 
 

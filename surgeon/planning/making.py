@@ -138,7 +138,7 @@ class _Maker:
                     f"{rule.origin}: {rule}: {weight.path!r} is state, which training updates as a whole or "
                     f"not at all: write {rule.verb}({rule.selector}, {weight.name!r})"
                 )
-            if rule.whole_layer or weight.weight.role == "state":
+            if rule.whole_layer or rule.stats or weight.weight.role == "state":
                 self.still[weight.layer] = rule.verb == "freeze"
         layers = {weight.layer for weight in spoken if weight.layer in self.still}
         return tuple(w.path for w in self.weights.values() if w.weight.role == "state" and w.layer in layers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from surgeon import _keras
 from surgeon.roundtrip.building import build
 from surgeon.roundtrip.compiling import carry_compilation
 from surgeon.roundtrip.reading import to_graph
@@ -27,6 +28,7 @@ def restore(model: Any) -> Any:
         >>> type(restore(tuned).get_layer("d")) is keras.layers.Dense
         True
     """
-    restored = build(to_graph(model), shared=lambda node: False)
-    carry_compilation(model, restored)
+    with _keras.strategy_scope(model.variables):
+        restored = build(to_graph(model), shared=lambda node: False)
+        carry_compilation(model, restored)
     return restored

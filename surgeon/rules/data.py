@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from surgeon.errors import RuleError, near_misses
@@ -15,7 +16,8 @@ from surgeon.select.selector_data import read_selector
 
 VERBS: tuple[Verb, ...] = ("freeze", "train")
 WEIGHTS = "weights"
-RESERVED = (*VERBS, WEIGHTS, "replace")
+STATS = "stats"
+RESERVED = (*VERBS, WEIGHTS, STATS, "replace")
 
 
 def rules_to_data(rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -43,6 +45,8 @@ def _rule_to_data(rule: Rule) -> dict[str, Any]:
         raise RuleError(f"{rule.origin}: {rule}: {error}") from error
     if rule.weights:
         data[WEIGHTS] = list(rule.weights)
+    if rule.stats:
+        data[STATS] = True
     for weight, part in rule.selections.items():
         if weight in RESERVED:
             raise RuleError(
@@ -57,7 +61,7 @@ def rules_from_data(data: Any, origin: str = "rules") -> tuple[Rule, ...]:
 
     Args:
         data: A list of mappings, each with `freeze` or `train` (a selector), perhaps `weights`
-            (a list of names), and a selection for each weight of which a part is meant.
+            (a list of names), `stats` (a boolean), and a selection for each weight of which a part is meant.
         origin: What the rules are called in messages: `origin[0]` is the first.
 
     Raises:
@@ -97,9 +101,14 @@ def _read_rule(cursor: Cursor) -> Rule:
         weights = tuple(
             entry.text("the name of a weight") for entry in cursor.at(WEIGHTS).entries(repr(WEIGHTS))
         )
-    selections = {key: _read_part(cursor, key) for key in keys if key not in (verb, WEIGHTS)}
+    selections = {key: _read_part(cursor, key) for key in keys if key not in (verb, WEIGHTS, STATS)}
+    stats = STATS in keys and cursor.at(STATS).value
+    if not isinstance(stats, bool) or (stats and verb != "freeze"):
+        raise cursor.fail("'stats' is true or false, and belongs to freeze", key=STATS)
     with cursor.located():
-        return make_rule(verb, selector, weights, selections, cursor.place(cursor.trail).removesuffix(": "))
+        place = cursor.place(cursor.trail).removesuffix(": ")
+        rule = make_rule(verb, selector, weights, selections, place)
+        return replace(rule, stats=stats and not rule.whole_layer)
 
 
 def _verb_error(cursor: Cursor, keys: tuple[str, ...], found: int) -> RuleError:

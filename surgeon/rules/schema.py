@@ -39,18 +39,26 @@ class PackedMask(TypedDict):
 Which = Fraction | Count | Positions | Flags | Slice | PackedMask
 
 
+_KINDS = ("channels", "rows", "elements", "along", "blocks", "n_of_m")
+
+
 class SelectionForm(TypedDict, total=False):
-    """Which part of one weight: one of channels, rows, elements."""
+    """Which part of one weight: one of channels, rows, elements, along, blocks, n_of_m."""
 
     __pydantic_config__ = ConfigDict(  # type: ignore[misc]
         extra="forbid",
         strict=True,
-        json_schema_extra={"oneOf": [{"required": [kind]} for kind in ("channels", "rows", "elements")]},
+        json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]},
     )
 
     channels: Which
     rows: Which
     elements: Which
+    along: Which
+    axis: Annotated[int, Field(description="The axis of along and n_of_m.")]
+    blocks: Which
+    of: Annotated[list[int], Field(min_length=1, description="Size of a block along the last axes.")]
+    n_of_m: Annotated[list[int], Field(min_length=2, max_length=2, description="n of every m elements.")]
     by: Literal[
         "magnitude",
         "random",
@@ -109,6 +117,9 @@ class FreezeForm(_RuleForm):
     """Freeze layers, weights, or parts of weights."""
 
     freeze: SelectorForm
+    stats: Annotated[bool, Field(description="Moving statistics hold still beside the named weights.")] = (
+        False
+    )
 
 
 class TrainForm(_RuleForm):

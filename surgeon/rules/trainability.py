@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from surgeon.errors import RuleError
@@ -24,6 +24,7 @@ class TrainabilityRule:
         weights: Names of the weights that are meant as a whole.
         selections: Names of the weights of which only a part is meant, each with that part.
             With neither, the layer is meant as a whole.
+        stats: Whether the layers' state (moving statistics) is meant beside the named weights.
         origin: `file:line` where the rule was written.
     """
 
@@ -32,6 +33,7 @@ class TrainabilityRule:
     weights: tuple[str, ...] = ()
     selections: Mapping[str, Selection] = field(default_factory=dict, hash=False)
     origin: str = field(default="unknown:0", compare=False)
+    stats: bool = False
 
     @property
     def whole_layer(self) -> bool:
@@ -48,6 +50,7 @@ class TrainabilityRule:
         parts += [f"{weight}={part}" for weight, part in self.selections.items() if weight not in odd]
         if odd:
             parts.append("**{" + ", ".join(f"{weight!r}: {part}" for weight, part in odd.items()) + "}")
+        parts += ["stats=True"] if self.stats else []
         return f"{self.verb}({', '.join(parts)})"
 
 
@@ -56,7 +59,9 @@ def _is_keyword_argument(name: str) -> bool:
     return name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
 
 
-def freeze(selector: Selector | str, /, *weights: str, **selections: Selection) -> TrainabilityRule:
+def freeze(
+    selector: Selector | str, /, *weights: str, stats: bool = False, **selections: Selection
+) -> TrainabilityRule:
     """Freeze layers, weights, or parts of weights.
 
     Args:
@@ -64,6 +69,9 @@ def freeze(selector: Selector | str, /, *weights: str, **selections: Selection) 
         *weights: Names of weights to freeze whole. With neither weights nor selections, the
             layer freezes as a whole, with what training updates besides its weights (moving
             statistics of BatchNormalization).
+        stats: Hold moving statistics still too, where weights or selections are named. The layer
+            then computes with them as under Keras's own flag. Without weights or selections they
+            hold still anyway.
         **selections: Parts of weights to freeze; what is outside stays as it was.
 
     Raises:
@@ -73,7 +81,10 @@ def freeze(selector: Selector | str, /, *weights: str, **selections: Selection) 
         >>> print(freeze("dense_1"), freeze("dense_1", "kernel"))
         freeze('dense_1') freeze('dense_1', 'kernel')
     """
-    return make_rule("freeze", selector, weights, selections, caller())
+    rule = make_rule("freeze", selector, weights, selections, caller())
+    if not isinstance(stats, bool):
+        raise RuleError(f"freeze({rule.selector}, ...): stats is True or False, not {stats!r}")
+    return replace(rule, stats=stats and not rule.whole_layer)
 
 
 def train(selector: Selector | str, /, *weights: str, **selections: Selection) -> TrainabilityRule:

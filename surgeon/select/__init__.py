@@ -4,6 +4,7 @@ This floor knows nothing of Keras. A selector looks at nodes of a graph, a selec
 shape of a weight and, only if a criterion needs them, at its values.
 """
 
+from surgeon.select.along import along
 from surgeon.select.axes import Axes, axes_of
 from surgeon.select.choosing import channels, elements, rows
 from surgeon.select.criteria import MAGNITUDE
@@ -40,6 +41,7 @@ from surgeon.select.selection import Selection
 from surgeon.select.selection_data import selection_from_data
 from surgeon.select.selector import Selector, as_selector
 from surgeon.select.selector_data import selector_from_data
+from surgeon.select.tiles import blocks, n_of_m
 from surgeon.select.world import World
 
 __all__ = [
@@ -56,10 +58,12 @@ __all__ = [
     "Selector",
     "World",
     "activation",
+    "along",
     "any_tensor",
     "as_selector",
     "axes_of",
     "between",
+    "blocks",
     "called",
     "chain",
     "channels",
@@ -80,6 +84,7 @@ __all__ = [
     "isa",
     "last",
     "movement",
+    "n_of_m",
     "name",
     "node",
     "nth",

@@ -48,7 +48,7 @@ def channels(
         >>> channels(0.1, by="magnitude"), channels(8, by="random", seed=7), channels(slice(0, 8))
         (channels(0.1, by='magnitude'), channels(8, by='random', seed=7), channels(slice(0, 8)))
     """
-    return Selection("channels", _choice("channels", which, by, seed, over, keep))
+    return Selection("channels", checked_choice("channels", which, by, seed, over, keep))
 
 
 def rows(
@@ -70,7 +70,7 @@ def rows(
         >>> rows([2, -1])
         rows([2, -1])
     """
-    return Selection("rows", _choice("rows", which, by, seed, over, keep))
+    return Selection("rows", checked_choice("rows", which, by, seed, over, keep))
 
 
 def elements(
@@ -93,14 +93,21 @@ def elements(
         >>> elements(0.01, by="magnitude")
         elements(0.01, by='magnitude')
     """
-    return Selection("elements", _choice("elements", which, by, seed, over, keep))
+    return Selection("elements", checked_choice("elements", which, by, seed, over, keep))
 
 
-def _choice(kind: Kind, which: Any, by: By, seed: int | None, over: Over, keep: float | None) -> Choice:
+def checked_choice(
+    kind: Kind, which: Any, by: By, seed: int | None, over: Over = "weight", keep: float | None = None
+) -> Choice:
+    """Return what a person typed as a choice.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+    """
     if isinstance(which, np.ndarray | np.generic) and which.ndim == 0:
         which = which.item()
     if isinstance(which, numbers.Real) and not isinstance(which, bool):
-        return _amount(kind, which, by, seed, over, keep)
+        return checked_amount(kind, which, by, seed, over, keep)
     given = {"by": (by, None), "seed": (seed, None), "over": (over, "weight"), "keep": (keep, None)}
     for key, (value, default) in given.items():
         if value != default:
@@ -113,12 +120,17 @@ def _choice(kind: Kind, which: Any, by: By, seed: int | None, over: Over, keep: 
     return _listed(kind, which)
 
 
-def _amount(
-    kind: Kind, which: numbers.Real, by: By, seed: int | None, over: Over, keep: float | None
+def checked_amount(
+    kind: Kind, which: Any, by: By, seed: int | None, over: Over = "weight", keep: float | None = None
 ) -> Amount:
+    """Return a count or a fraction that a person typed, with its criterion.
+
+    Raises:
+        SelectionError: If this makes no sense for any weight.
+    """
     typed = f"{kind}({which})"
     whole = isinstance(which, numbers.Integral)
-    if whole and int(which) < 1:  # type: ignore[call-overload]
+    if whole and int(which) < 1:
         raise SelectionError(f"{typed}: a count is at least 1. Nothing trains with freeze(...)")
     if not whole and not 0 < float(which) <= 1:
         hint = (
@@ -143,7 +155,7 @@ def _amount(
         isinstance(keep, bool) or not isinstance(keep, numbers.Real) or not 0 <= keep <= 1
     ):
         raise SelectionError(f"{typed}: keep is a fraction from 0 to 1, not {keep!r}")
-    amount = int(which) if whole else float(which)  # type: ignore[call-overload]
+    amount = int(which) if whole else float(which)
     kept = None if keep is None else float(keep)
     return Amount(amount, by, int(seed or 0), is_fraction=not whole, over=over, keep=kept)
 
@@ -156,6 +168,8 @@ def _by(typed: str, kind: Kind, by: str | Criterion) -> str | Criterion:
     elif not isinstance(by, Criterion):
         close = near_misses(by, CRITERIA) if isinstance(by, str) else ""
         raise SelectionError(f"{typed}: no criterion {by!r}{close}; there are {', '.join(CRITERIA)}")
+    if kind in ("along", "blocks", "n_of_m") and isinstance(by, Criterion):
+        raise SelectionError(f"{typed}: {kind} ranks by 'magnitude' or 'random', not by {by.name!r}")
     if kind != "channels" and isinstance(by, Criterion) and by.name == "activation":
         raise SelectionError(f"{typed}: activation ranks channels, not {kind}: choose by='fisher', for one")
     return by

@@ -19,7 +19,7 @@ from surgeon.select.data_criteria import Criterion
 if TYPE_CHECKING:
     from surgeon.partial.part import Part
 
-Kind = Literal["channels", "rows", "elements"]
+Kind = Literal["channels", "rows", "elements", "along", "blocks", "n_of_m"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,10 +27,10 @@ class Selection:
     """Which elements of a weight are meant: slices of an axis, or single elements.
 
     How many they are is known from the weight's shape alone; which ones may depend on its values.
-    Made by `channels`, `rows` and `elements`.
+    Made by `channels`, `rows`, `along`, `elements`, `blocks` and `n_of_m`.
 
     Attributes:
-        kind: `"channels"`, `"rows"` or `"elements"`.
+        kind: The name of the function that made it.
         choice: Which of them.
 
     Example:

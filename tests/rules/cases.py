@@ -41,4 +41,6 @@ def data_rules(draw: st.DrawFn) -> TrainabilityRule:
     names = draw(st.lists(WEIGHTS, unique=True, max_size=4))
     cut = draw(st.integers(0, len(names)))
     selections = {name: draw(fitting_selections())[0] for name in names[cut:]}
-    return verb(draw(SELECTORS), *names[:cut], **selections)
+    if verb is freeze and draw(st.booleans()):
+        return freeze(draw(SELECTORS), *names[:cut], stats=True, **selections)
+    return verb(draw(SELECTORS), *names[:cut], **selections)  # type: ignore[operator, no-any-return]

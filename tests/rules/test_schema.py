@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from surgeon.errors import RuleError
 from surgeon.rules import rule_file_schema, rules_from_data, rules_to_data
 from surgeon.rules.schema import RuleFile
+from surgeon.select.selection_data import _MAKERS, SELECTION_KEYS
 from tests.rules.cases import data_rules
 from tests.rules.test_data import JUNK, WRONG
 
@@ -58,5 +59,5 @@ def test_the_schema_says_what_is_required_and_what_else_a_rule_may_have():
     assert train["required"] == ["train"]
     assert train["additionalProperties"] == {"$ref": "#/$defs/SelectionForm"}
     selection = schema["$defs"]["SelectionForm"]
-    assert set(selection["properties"]) == {"channels", "rows", "elements", "by", "seed"}
-    assert selection["oneOf"] == [{"required": [kind]} for kind in ("channels", "rows", "elements")]
+    assert set(selection["properties"]) == {*SELECTION_KEYS}
+    assert selection["oneOf"] == [{"required": [kind]} for kind in _MAKERS]

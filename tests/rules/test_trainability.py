@@ -12,8 +12,10 @@ from hypothesis import given
 
 from surgeon.errors import RuleError
 from surgeon.rules import freeze, train
-from surgeon.select import channels, elements, isa, name, rows
+from surgeon.select import along, blocks, channels, elements, isa, n_of_m, name, rows
 from tests.rules.cases import data_rules
+
+MAKERS = (freeze, train, isa, name, channels, rows, along, elements, blocks, n_of_m)
 
 
 def here() -> int:
@@ -31,7 +33,7 @@ def test_a_rule_is_what_was_typed():
     assert str(rule) == "train(isa('Dense') & name('block_*'), 'bias', kernel=channels(0.1, by='magnitude'))"
     assert str(freeze("d")) == "freeze('d')"
     for odd in ("cell/kernel", "lambda", "º"):
-        assert str(freeze("d", **{odd: rows([0])})) == f"freeze('d', **{{{odd!r}: rows([0])}})"
+        assert str(train("d", **{odd: rows([0])})) == f"train('d', **{{{odd!r}: rows([0])}})"
 
 
 def test_the_origin_is_the_line_of_the_caller():
@@ -63,7 +65,7 @@ def test_rules_are_values(rule):
 def test_a_rule_prints_as_it_would_be_typed(rule):
     text = str(rule)
     if "…" not in text and "<mask" not in text:
-        known = {one.__name__: one for one in (freeze, train, isa, name, channels, rows, elements)}
+        known = {one.__name__: one for one in MAKERS}
         assert eval(text, dict(known)) == rule
 
 

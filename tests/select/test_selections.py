@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from surgeon.errors import SelectionError
-from surgeon.select import Axes, Selection, channels, elements, rows
+from surgeon.select import Axes, Selection, along, blocks, channels, elements, n_of_m, rows
+from surgeon.select.criteria import MAGNITUDE, RANDOM
 
 AXES = Axes(1, 0)
 SHAPE = (4, 6)
@@ -61,7 +62,24 @@ def fitting_selections(draw: st.DrawFn) -> tuple[Selection, tuple[int, ...], Axe
             st.builds(lambda start, step: make(slice(start, None, step)), starts, steps),
         )
     )
-    return selection, shape, Axes(channel, row)
+    axes = Axes(channel, row)
+    other = draw(st.sampled_from([None, *_others(shape, axes)]))
+    return (other or selection), shape, axes
+
+
+def _others(shape: tuple[int, ...], axes: Axes) -> list[Selection]:
+    """Selections of the further kinds that fit any weight of this shape."""
+    found = [along(axis, 1, by="magnitude") for axis in range(len(shape))]
+    found += [blocks(0.5, of=(1, shape[-1]), by="random"), blocks([-1], of=shape[1:])]
+    found += [
+        n_of_m(1, size, axis=axis, by=by)
+        for axis, size in enumerate(shape)
+        for by in (MAGNITUDE, RANDOM)
+        if size > 1
+    ]
+    if axes.row is not None and shape[axes.row] > 1:
+        found.append(n_of_m(1, shape[axes.row]))
+    return found
 
 
 @given(fitting_selections(), st.data())
@@ -278,4 +296,5 @@ def test_how_selections_print():
 def test_short_selections_print_as_they_would_be_typed(case):
     text = str(case[0])
     if "…" not in text and "<" not in text:
-        assert eval(text, {"channels": channels, "rows": rows, "elements": elements}) == case[0]
+        makers = (along, blocks, channels, elements, n_of_m, rows)
+        assert eval(text, {make.__name__: make for make in makers}) == case[0]
