@@ -45,6 +45,7 @@ class Along(Selection):
     axis: int = 0
 
     def line(self, path: str, shape: tuple[int, ...], axes: Axes) -> Line:
+        """Return the slices along the axis, whatever the layer calls it."""
         del axes
         if not -len(shape) <= self.axis < len(shape):
             where = f"{path!r} of shape {shape}" if path else f"a weight of shape {shape}"
