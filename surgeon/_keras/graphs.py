@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -10,6 +13,7 @@ from surgeon._keras.names import (
     Functional,
     KerasNode,
     functional_like_constructor,
+    get_keras_mask,
 )
 
 
@@ -58,3 +62,28 @@ def is_plain_graph(model: Any) -> bool:
 def is_functional_like(cls: type) -> bool:
     """Whether a class can be made from `(inputs, outputs, name=…)`."""
     return bool(functional_like_constructor(cls))
+
+
+def derive_masks(layer: Any, args: Any, kwargs: Any, outputs: list[Any]) -> None:
+    """Attach to the outputs of a recorded call the implicit masks that Keras would have attached."""
+    if not getattr(layer, "supports_masking", False):
+        return
+    first = args[0] if args else next(iter(kwargs.values()), None)
+    previous = kwargs.get("mask")
+    if previous is None:
+        previous = keras.tree.map_structure(get_keras_mask, first)
+    layer._set_mask_metadata(first, outputs, previous)
+
+
+@contextmanager
+def deep_graphs(calls: int) -> Iterator[None]:
+    """Let Keras join that many calls one after the other: it walks a graph by recursion.
+
+    Only Python's own frames pile up on the way, which take memory but none of the C stack.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, before + 2 * calls))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

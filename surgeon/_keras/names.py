@@ -14,13 +14,12 @@ try:
     from keras.src import api_export, backend
     from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
     from keras.src.backend.common.variables import get_autocast_scope
-    from keras.src.backend.config import is_nnx_enabled
     from keras.src.models.functional import Functional, functional_like_constructor
     from keras.src.ops.node import Node as KerasNode
     from keras.src.ops.operation import Operation
     from keras.src.saving import object_registration as registration
     from keras.src.saving import serialization_lib as serialization
-    from keras.src.utils.tracking import TrackedDict, TrackedList, TrackedOrderedDict, TrackedSet
+    from keras.src.utils.tracking import TrackedDict, TrackedList, TrackedOrderedDict, TrackedSet, Tracker
 except ImportError as error:
     raise UnsupportedKerasError(
         f"Surgeon knows Keras 3.12 to 3.15, and this is Keras {keras.__version__}: {error}. "
@@ -36,12 +35,12 @@ __all__ = [
     "TrackedList",
     "TrackedOrderedDict",
     "TrackedSet",
+    "Tracker",
     "api_export",
     "backend",
     "functional_like_constructor",
     "get_autocast_scope",
     "get_keras_mask",
-    "is_nnx_enabled",
     "registration",
     "serialization",
     "set_keras_mask",

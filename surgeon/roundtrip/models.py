@@ -20,6 +20,11 @@ def assemble_model(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any)
         inputs: Structure of symbolic input tensors.
         outputs: Structure of symbolic output tensors.
     """
+    with _keras.deep_graphs(len(graph)):
+        return _assemble(graph, copier, inputs, outputs)
+
+
+def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> Any:
     old = graph.model
     if old is None:
         return keras.Model(inputs, outputs, name=graph.name)

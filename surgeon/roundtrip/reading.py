@@ -205,6 +205,13 @@ def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:
     return refs, keys
 
 
+def live_tensors(model: Any) -> dict[Ref, Any]:
+    """Return the symbolic tensors of a model with a graph, by the `Ref` that stands for each in its graph."""
+    functional = _keras.functional_of(model)
+    refs, _ = _number(functional)
+    return {refs[id(tensor)]: tensor for node in _keras.nodes_in_order(functional) for tensor in node.outputs}
+
+
 def _substitute(refs: Mapping[int, Ref]) -> Callable[[Any], Any]:
     def ref_of(leaf: Any) -> Any:
         # By identity alone: the tensors live as long as the model, so no other object has their id.
