@@ -25,6 +25,7 @@ from surgeon._keras.graphs import (
     is_plain_graph,
     nodes_in_order,
     output_structure,
+    start_graph,
 )
 from surgeon._keras.layers import (
     add_child_layer,
@@ -125,6 +126,7 @@ __all__ = [
     "set_trainable_flag",
     "shared_slots",
     "slots_of",
+    "start_graph",
     "stored_dtype",
     "stored_shape",
     "track_all",

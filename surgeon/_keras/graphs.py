@@ -45,6 +45,11 @@ def inbound_nodes(operation: Any) -> list[KerasNode]:
     return operation._inbound_nodes  # type: ignore[no-any-return]
 
 
+def start_graph(layer: Any, tensor: Any) -> None:
+    """Let an input layer that was copied be where `tensor` comes from."""
+    layer._input_tensor = tensor
+
+
 def is_plain_graph(model: Any) -> bool:
     """Whether Keras itself saves this model as a list of layers, each with its own config.
 

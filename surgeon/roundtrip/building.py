@@ -91,6 +91,8 @@ class _Builder:
 
     def _call(self, node: Node, op: Op, made: _Made) -> None:
         if node.is_input:
+            if not _keras.inbound_nodes(op):
+                _keras.start_graph(op, _write_down(node, op, ((), {}))[0])
             outputs = _keras.inbound_nodes(op)[0].outputs
         else:
             fresh = made.is_fresh(node)
@@ -102,7 +104,7 @@ class _Builder:
                 outputs = _call_anew(node, op, self._arguments(node, call_kwargs(node, op), made))
             else:
                 outputs = _write_down(node, op, self._arguments(node, dict(node.kwargs), made))
-            made.note(node, outputs, fresh=fresh)
+            made.note(node, outputs, fresh=fresh or unbuilt)
         for index, tensor in enumerate(outputs):
             ref = Ref(node.key, index)
             made.tensors[ref] = tensor
@@ -129,21 +131,20 @@ class _Builder:
         return keras.tree.map_structure(argument, node.args), keras.tree.map_structure(argument, kwargs)
 
     def _mask(self, node: Node, made: _Made) -> None:
-        """Give the outputs of a call the implicit masks that go with them."""
+        """Give the outputs of a call that was written down the implicit masks that go with them."""
+        if node.key in made.fresh:
+            return  # Keras has done it
         outputs = [made.tensors[Ref(node.key, index)] for index in range(len(node.outputs))]
-        if node.key in made.remade and not node.is_new:
-            op = self.copier.copies[id(node.op)]
+        masks = [made.mask(Ref(node.key, index)) for index in range(len(node.outputs))]
+        op = self.copier.copies[id(node.op)]
+        if node.key in made.remade:
+            _keras.derive_masks(op, *self._arguments(node, call_kwargs(node, op), made), outputs)
+        elif any(mask is not None and id(mask) not in self.copier.copies for mask in masks):
             _keras.derive_masks(op, *self._arguments(node, dict(node.kwargs), made), outputs)
-            return
-        for index, tensor in enumerate(outputs):
-            mask = made.mask(Ref(node.key, index))
-            if mask is None or _keras.get_keras_mask(tensor) is not None:
-                continue
-            if id(mask) in self.copier.copies:
-                _keras.set_keras_mask(tensor, self.copier.copies[id(mask)])
-            elif not made.remade:
-                op = self.copier.copies[id(node.op)]
-                _keras.derive_masks(op, *self._arguments(node, dict(node.kwargs), made), outputs)
+        else:
+            for tensor, mask in zip(outputs, masks, strict=True):
+                if mask is not None:
+                    _keras.set_keras_mask(tensor, self.copier.copies[id(mask)])
 
 
 @dataclass
@@ -153,12 +154,14 @@ class _Made:
     Attributes:
         live: The tensors of the model that the graph was read from.
         tensors: Those of the new model.
+        fresh: Calls that were made anew.
         stale: Calls whose outputs have another shape than before.
         remade: Calls that were made anew, and all that depend on them: implicit masks may differ.
     """
 
     live: Mapping[Ref, Any]
     tensors: Tensors = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
     stale: set[str] = field(default_factory=set)
     remade: set[str] = field(default_factory=set)
 
@@ -190,6 +193,8 @@ class _Made:
         now = [(tuple(tensor.shape), tensor.dtype) for tensor in outputs]
         if now != [(spec.shape, spec.dtype) for spec in node.outputs]:
             self.stale.add(node.key)
+        if fresh:
+            self.fresh.add(node.key)
         if fresh or any(ref.node in self.remade for ref in node.inputs):
             self.remade.add(node.key)
 

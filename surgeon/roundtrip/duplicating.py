@@ -102,8 +102,6 @@ class Duplicator:
 
     def _layer(self, old: Any, within: Any = None) -> Any:
         del within
-        if isinstance(old, keras.layers.InputLayer):
-            raise NotUnderstoodError("an input, which is a call at once")
         if isinstance(old, keras.Model) and _keras.functional_of(old) is not None:
             return self._remember(old, self.copy_model(old))
         new = self._remember(old, _keras.bare_layer(old, getattr(type(old), "stock", type(old))))
@@ -153,11 +151,9 @@ class Duplicator:
 
     def _mapping(self, old: Any, within: Any = None) -> Any:
         new = self._container(old, within)
-        put = (
-            collections.OrderedDict.__setitem__
-            if isinstance(old, collections.OrderedDict)
-            else dict.__setitem__
-        )
+        ordered = isinstance(old, collections.OrderedDict)
+        base = collections.OrderedDict if ordered else dict
+        put = base.__setitem__ if isinstance(old, _keras.TRACKED) else type(old).__setitem__
         for key, value in old.items():
             if key != _keras.TORCH_PARAMETERS:
                 put(new, self._copy(key, within), self._copy(value, within))
@@ -165,7 +161,8 @@ class Duplicator:
 
     def _sequence(self, old: Any, within: Any = None) -> Any:
         new = self._container(old, within)
-        list.extend(new, [self._copy(value, within) for value in old])
+        items = [self._copy(value, within) for value in old]
+        (list if isinstance(old, _keras.TRACKED) else type(old)).extend(new, items)
         return new
 
     def _set(self, old: Any, within: Any = None) -> Any:
@@ -173,7 +170,7 @@ class Duplicator:
         if isinstance(old, frozenset):
             return self._remember(old, type(old)(items))
         new = self._container(old, within)
-        set.update(new, items)
+        (set if isinstance(old, _keras.TRACKED) else type(old)).update(new, items)
         return new
 
     def _container(self, old: Any, within: Any = None) -> Any:
@@ -332,6 +329,8 @@ def _inside(value: Any) -> Iterator[Any]:
     elif isinstance(value, functools.partial):
         yield from (value.func, *value.args, *value.keywords.values())
     yield from getattr(value, "__dict__", {}).values()
+    for name in (name for cls in type(value).__mro__ for name in vars(cls).get("__slots__", ())):
+        yield getattr(value, name, None)
 
 
 def _items(value: Any) -> list[Any]:
