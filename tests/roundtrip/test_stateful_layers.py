@@ -142,7 +142,9 @@ def test_quantized_layers(mode):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16", "float64"])
 def test_a_policy_for_the_whole_model(policy):
     keras.config.set_dtype_policy(policy)
-    model = zoo.jitter(of(layers.Dense(4, name="dense"), layers.BatchNormalization(), layers.Dense(2, name="head")))
+    model = zoo.jitter(
+        of(layers.Dense(4, name="dense"), layers.BatchNormalization(), layers.Dense(2, name="head"))
+    )
     keras.config.set_dtype_policy("float32")
     check_exact(model)
 
