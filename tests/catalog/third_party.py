@@ -19,8 +19,8 @@ UNUSABLE: Mapping[str, str] = {
 }
 
 KIMM = (
-    "ConvMixer736D32", "ConvNeXtAtto", "DenseNet121", "EfficientNetB0", "EfficientNetLiteB0", "EfficientNetV2B0",
-    "GhostNetV2W100", "GhostNetV3W050", "GhostNetW050", "HGNetTiny", "HGNetV2B0", "InceptionNeXtTiny",
+    "ConvMixer736D32", "ConvNeXtAtto", "DenseNet121", "EfficientNetB0", "EfficientNetLiteB0",
+    "EfficientNetV2B0", "GhostNetV2W100", "GhostNetV3W050", "GhostNetW050", "HGNetTiny", "HGNetV2B0", "InceptionNeXtTiny",
     "InceptionV3", "LCNet035", "MobileNetV2W050", "MobileNetV3W050Small", "MobileOneS0", "MobileViTV2W050",
     "MobileViTXXS", "RegNetX002", "RegNetY002", "ResNet18", "TinyNetE", "VGG11", "Xception",
     "VisionTransformerTiny16",
@@ -64,7 +64,7 @@ def _k3im(module: str, name: str) -> Any:
     build = getattr(import_module(f"k3im.{module}"), name)
     sizes = {**SIZES, **(ONE_DIMENSIONAL if module.endswith("_1d") else {})}
     parameters = inspect.signature(build).parameters.values()
-    asked = {p.name: sizes[p.name] for p in parameters if p.default is p.empty or p.name in ("channels",)}
+    asked = {p.name: sizes[p.name] for p in parameters if p.default is p.empty or p.name == "channels"}
     return build(**asked)
 
 
