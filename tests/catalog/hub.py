@@ -413,6 +413,6 @@ def models() -> dict[str, Callable[[], Any]]:
 
 
 def _is_known(name: str, cls: type) -> bool:
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    parameters = list(inspect.signature(cls).parameters.values())
     required = {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
     return bool(required) and required <= SIZES.keys() | MORE.get(name, {}).keys()

@@ -20,7 +20,8 @@ UNUSABLE: Mapping[str, str] = {
 
 KIMM = (
     "ConvMixer736D32", "ConvNeXtAtto", "DenseNet121", "EfficientNetB0", "EfficientNetLiteB0",
-    "EfficientNetV2B0", "GhostNetV2W100", "GhostNetV3W050", "GhostNetW050", "HGNetTiny", "HGNetV2B0", "InceptionNeXtTiny",
+    "EfficientNetV2B0", "GhostNetV2W100", "GhostNetV3W050", "GhostNetW050", "HGNetTiny", "HGNetV2B0",
+    "InceptionNeXtTiny",
     "InceptionV3", "LCNet035", "MobileNetV2W050", "MobileNetV3W050Small", "MobileOneS0", "MobileViTV2W050",
     "MobileViTXXS", "RegNetX002", "RegNetY002", "ResNet18", "TinyNetE", "VGG11", "Xception",
     "VisionTransformerTiny16",
