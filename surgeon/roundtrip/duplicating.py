@@ -175,7 +175,7 @@ class Duplicator:
 
     def _container(self, old: Any, within: Any = None) -> Any:
         """Return an empty container like another one; it tells the copy of a layer what is put into it."""
-        cls = type(old)
+        cls: Any = type(old)
         if isinstance(old, _keras.TRACKED):
             # Past the methods that track: what is in there is tracked already.
             new = self._remember(old, cls.__new__(cls))

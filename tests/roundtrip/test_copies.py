@@ -156,6 +156,8 @@ class Opaque:
 
     __slots__ = ("layer",)
 
+    layer: keras.layers.Layer
+
 
 class ThatCannotBeCopied(WithAConfigThatFails):
     def __init__(self, **kwargs):
