@@ -139,7 +139,7 @@ def test_quantized_layers(mode):
     assert_apart(model, same)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
 def test_a_policy_for_the_whole_model(policy):
     keras.config.set_dtype_policy(policy)
     model = zoo.jitter(
