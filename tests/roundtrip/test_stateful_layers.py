@@ -64,6 +64,8 @@ def test_adapted_lookups():
         model = of(layer, layers.Embedding(9, 2), inputs=keras.Input(shape, dtype=kind))
         same = same_on(model, data)
         assert same.layers[1].get_vocabulary() == layer.get_vocabulary()
+        tables = [getattr(one, "_lookup_layer", one).lookup_table for one in (layer, same.layers[1])]
+        assert tables[0] is not tables[1]
         same.layers[1].adapt(data)
         assert same.layers[1].get_vocabulary() != layer.get_vocabulary()
 
