@@ -30,18 +30,22 @@ def walk(root: Any) -> Iterator[tuple[str, Any]]:
     """Yield `(path, layer)` for every layer inside `root`, once each, `root` itself not.
 
     A layer that can be reached in several ways has the shortest of its paths, and of two
-    equally short ones the first.
+    equally short ones the first. What a model's graph calls goes before what only an attribute of
+    the model holds: a backbone's `token_embedding` is `embeddings/token_embedding`.
     """
     seen = {id(root)}
     yield from _walk(root, "", seen)
 
 
 def _walk(layer: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    fresh = [(join(prefix, name), child) for name, child in children(layer) if id(child) not in seen]
-    seen.update(id(child) for _, child in fresh)
-    for path, child in fresh:
-        yield path, child
-        yield from _walk(child, path, seen)
+    called = set() if _keras.functional_of(layer) is None else {id(child) for child in layer.layers}
+    inside = children(layer)
+    for group in (called, {id(child) for _, child in inside} - called):
+        fresh = [(join(prefix, name), c) for name, c in inside if id(c) in group and id(c) not in seen]
+        seen.update(id(child) for _, child in fresh)
+        for path, child in fresh:
+            yield path, child
+            yield from _walk(child, path, seen)
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:

@@ -17,6 +17,8 @@ from surgeon.roundtrip import sites, to_graph
 
 Validate = Literal["outputs", "structure", "none"]
 MODES = ("outputs", "structure", "none")
+SHOWN = 6
+"""How many shared layers a report names before it only counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,17 @@ def _compare(
         else:
             compared.append("outputs")
             differences += _outputs(olds, _run(after, inputs))
+    if before is not after and (common := _common(old, new)):
+        notes.append(f"shared with the source: {common}")
     return ValidationReport(tuple(compared), tuple(differences), tuple(notes))
+
+
+def _common(before: ModelGraph, after: ModelGraph) -> str:
+    """Name the layers with weights that two models have in common: to train one is to train the other."""
+    owned = {id(node.op) for node in before}
+    found = [node.path for node in after if node.call_index == 0 and node.weights and id(node.op) in owned]
+    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+    return ", ".join(found[:SHOWN]) + more
 
 
 def check_rewrite(

@@ -26,6 +26,8 @@ settings.register_profile(
     ),  # a build must not fail by a new example that nobody changed code for
     print_blob=True,
 )
+# `HYPOTHESIS_PROFILE=thorough pytest tests/test_properties.py`: 1,000 random models for each property.
+settings.register_profile("thorough", settings.get_profile("surgeon"), max_examples=1_000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "surgeon"))
 
 

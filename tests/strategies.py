@@ -49,6 +49,7 @@ class _Kitchen:
         self.count = 0
         self.shared: Any = None
         self.tower: Any = None
+        self.deep: Any = None
 
     def name(self, kind: str) -> str:
         # Not `add_2`: Keras names the operations behind `x + y` so by itself, counting on from test to test.
@@ -58,6 +59,21 @@ class _Kitchen:
     def shared_dense(self, x: Any) -> Any:
         self.shared = self.shared or layers.Dense(WIDTH, activation="tanh", name="shared")
         return self.shared(x)
+
+    def two_levels(self, x: Any) -> Any:
+        """Call a model whose inner model calls the layer that this level shares, too."""
+        if self.deep is None:
+            innermost, middle = keras.Input((WIDTH,), name="innermost"), keras.Input((WIDTH,), name="middle")
+            inner = keras.Model(innermost, self.shared_dense(innermost), name="inner_tower")
+            self.deep = keras.Model(middle, self.shared_dense(inner(middle) * 0.5), name="outer_tower")
+        return self.deep(x)
+
+    def masked(self, x: Any) -> Any:
+        """Read the vector as a sequence of which the small elements are masked."""
+        steps = layers.Reshape((WIDTH, 1), name=self.name("steps"))(ops.round(x * 4) / 4)
+        steps = layers.Masking(0.0, name=self.name("masking"))(steps)
+        steps = layers.Dropout(0.1, name=self.name("drop"))(steps)
+        return layers.GRU(WIDTH, name=self.name("gru"))(steps)
 
     def nested(self, x: Any) -> Any:
         if self.tower is None:
@@ -80,6 +96,15 @@ KINDS: dict[str, Callable[[_Kitchen, Any, Any], Any]] = {
     "activation": lambda kitchen, x, _: layers.Activation("tanh", name=kitchen.name("activation"))(x),
     "shared": lambda kitchen, x, _: kitchen.shared_dense(x),
     "nested": lambda kitchen, x, _: kitchen.nested(x),
+    "two_levels": lambda kitchen, x, _: kitchen.two_levels(x),
+    "masked": lambda kitchen, x, _: kitchen.masked(x),
+    "half": lambda kitchen, x, _: ops.cast(
+        layers.Dense(WIDTH, dtype="float16", name=kitchen.name("half"))(x), "float32"
+    ),
+    "mixed": lambda kitchen, x, _: ops.cast(
+        layers.Dense(WIDTH, dtype="mixed_bfloat16", activation="tanh", name=kitchen.name("mixed"))(x),
+        "float32",
+    ),
     "add": lambda kitchen, x, y: layers.Add(name=kitchen.name("add"))([x, y]),
     "concat": lambda kitchen, x, y: layers.Dense(WIDTH, name=kitchen.name("join"))(
         layers.Concatenate(name=kitchen.name("concat"))([x, y])

@@ -17,6 +17,9 @@ CORE = [
     "tests/test_three_methods.py tests/test_promises.py",
     "tests/roundtrip/test_identity.py tests/planning",
     "tests/partial -m 'not slow'",
+    "tests/roundtrip/test_sharing.py tests/roundtrip/test_inputs.py tests/roundtrip/test_calls.py",
+    "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
+    "tests/roundtrip/test_stateful_layers.py",
 ]
 WITHOUT_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is large: pip install '.[torch]', as CI does"

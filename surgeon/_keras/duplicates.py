@@ -6,26 +6,27 @@ that are overwritten at once.
 
 from __future__ import annotations
 
-import functools
-import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 
 from surgeon._keras.layers import TENSORFLOW_TABLES
+from surgeon._keras.models import COMPILE_STATE
 from surgeon._keras.names import (
     KerasVariable,
     TrackedDict,
     TrackedList,
     TrackedOrderedDict,
     TrackedSet,
-    backend,
-    is_nnx_enabled,
+    Tracker,
     serialization,
 )
 
 TRACKED = (TrackedList, TrackedDict, TrackedOrderedDict, TrackedSet)
+
+TORCH_PARAMETERS = "_torch_params"
+"""Under this name PyTorch finds the values of a layer's variables; made again from them."""
 
 MADE_ANEW = TENSORFLOW_TABLES | frozenset(
     {
@@ -49,23 +50,16 @@ MADE_ANEW = TENSORFLOW_TABLES | frozenset(
 """Attributes of a layer that belong to the object itself and that a duplicate gets of its own."""
 
 
-def can_duplicate() -> bool:
-    """Whether layers are plain objects; those of PyTorch and of Flax keep tables of their own."""
-    return bool(keras.backend.backend() in ("tensorflow", "jax") and not is_nnx_enabled())
+def bare_layer(old: Any, cls: type) -> Any:
+    """Return an object for the copy of a layer, with nothing but what Keras puts into every object.
 
-
-def is_own_build(layer: Any) -> bool:
-    """Whether `build` and `quantize` are what Keras makes of the methods of the layer's class."""
-    own = vars(layer)
-    return all(
-        getattr(getattr(own.get(name), "__code__", None), "co_name", "") == f"{name}_wrapper"
-        for name in ("build", "quantize")
-    )
-
-
-def bare_layer(old: Any) -> Any:
-    """Return an object of the class of a layer with nothing but what Keras puts into every object."""
-    new: Any = object.__new__(type(old))
+    Args:
+        old: The layer.
+        cls: The class that the copy is of; a partly trainable layer's copy is of the stock class.
+    """
+    is_stock = cls is type(old)
+    # Keras wraps `build` and `quantize` in functions that close over their layer.
+    new: Any = object.__new__(cls) if is_stock else keras.layers.Layer.__new__(cls)
     tracker: Any = object.__new__(type(old._tracker))
     vars(tracker).update(
         vars(old._tracker),
@@ -75,26 +69,14 @@ def bare_layer(old: Any) -> Any:
     own = vars(new)
     own.update({f"_{name}": store for name, (_, store) in tracker.config.items()}, _tracker=tracker)
     own.update(_inbound_nodes=[], _outbound_nodes=[], _losses=[], _losses_override=[], _loss_ids=set())
-    own.update({name: _rebound(vars(old)[name], old, new) for name in ("build", "quantize")})
     if keras.backend.backend() == "tensorflow":
         own.update(_saved_model_inputs_spec=None, _saved_model_arg_spec=None)
     return new
 
 
-def _rebound(function: Any, old: Any, new: Any) -> Any:
-    """Return a function that does to one object what `function` does to another."""
-
-    def of_new(value: Any) -> Any:
-        if isinstance(value, types.MethodType) and value.__self__ is old:
-            return types.MethodType(value.__func__, new)
-        return new if value is old else value
-
-    cells = tuple(types.CellType(of_new(cell.cell_contents)) for cell in function.__closure__)
-    made = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
-    )
-    made.__kwdefaults__ = function.__kwdefaults__
-    return functools.update_wrapper(made, of_new(function.__wrapped__))
+def tracker_of(layer: Any) -> Any:
+    """Return what notes the variables and layers that are set as attributes of a layer."""
+    return layer._tracker
 
 
 def tracked_objects(layer: Any) -> dict[str, list[Any]]:
@@ -102,30 +84,35 @@ def tracked_objects(layer: Any) -> dict[str, list[Any]]:
     return {name: list(store) for name, (_, store) in layer._tracker.config.items()}
 
 
-def track_all(layer: Any, objects: Mapping[str, Iterable[Any]]) -> None:
+def track_all(layer: Any, store: str, objects: Iterable[Any]) -> None:
     """Let a bare layer track objects in the given order."""
     tracker = layer._tracker
-    for name, (_, store) in tracker.config.items():
-        store.extend(objects[name])
-        tracker.stored_ids[name].update(map(id, store))
+    tracker.config[store][1].extend(objects)
+    tracker.stored_ids[store].update(map(id, tracker.config[store][1]))
 
 
-def tracked_container(value: Any, items: Any, layer: Any) -> Any:
-    """Return a container of the kind of `value` that goes on telling `layer` what is put into it."""
-    cls: Any = type(value)
-    made = cls.__new__(cls)
-    # Past the methods that track: what is in there is tracked already.
-    if isinstance(value, dict):
-        dict.update(made, items)
-    elif isinstance(value, set):
-        set.update(made, items)
-    else:
-        list.extend(made, items)
-    made.tracker = layer._tracker
-    return made
+def refresh_tracker(tracker: Any) -> None:
+    """Let the copy of a tracker (of a metric, say) know the objects that it tracks."""
+    if isinstance(tracker, Tracker):
+        tracker.stored_ids = {name: set(map(id, store)) for name, (_, store) in tracker.config.items()}
 
 
-def track_for_saved_model(old: Any, new: Any, copied: Callable[[Any], Any | None]) -> None:
+def without_compilation(layer: Any) -> dict[str, Any]:
+    """Return what a model inside of a layer says of its compilation if it is not compiled."""
+    if not isinstance(layer, keras.Model):
+        return {}
+    known = {name: value for name, value in vars(layer).items() if name in COMPILE_STATE}
+    return {name: False if isinstance(value, bool) else None for name, value in known.items()}
+
+
+def finish_layer(old: Any, new: Any, copied: Callable[[Any], Any | None]) -> None:
+    """Let the backend find what is in the copy of a layer."""
+    if TORCH_PARAMETERS in (vars(old).get("_modules") or {}):
+        new._track_variables()
+    _track_for_saved_model(old, new, copied)
+
+
+def _track_for_saved_model(old: Any, new: Any, copied: Callable[[Any], Any | None]) -> None:
     """Let TensorFlow find what is in a duplicate, under the names that it has in the original."""
     if "_self_unconditional_dependency_names" not in vars(old):
         return
@@ -145,11 +132,6 @@ def track_for_saved_model(old: Any, new: Any, copied: Callable[[Any], Any | None
     )
 
 
-def is_plain_variable(variable: Any) -> bool:
-    """Whether an object is a variable of the backend that holds a value, and of no class of somebody else."""
-    return type(variable) is backend.Variable and variable._value is not None
-
-
 def duplicate_variable(variable: Any, helper: Callable[[Any], Any]) -> Any:
     """Return an independent variable with the same value, name, path and flags.
 
@@ -157,7 +139,7 @@ def duplicate_variable(variable: Any, helper: Callable[[Any], Any]) -> Any:
     buffer would be given away by the next `fit`, so it is copied.
 
     Args:
-        variable: A variable of which `is_plain_variable` holds.
+        variable: A variable of the backend.
         helper: Copies a regularizer or constraint.
     """
     copy = object.__new__(type(variable))
@@ -166,7 +148,8 @@ def duplicate_variable(variable: Any, helper: Callable[[Any], Any]) -> Any:
         fields[name] = helper(fields[name])
     vars(copy).update(fields, _value=None)
     value = variable._value
-    copy._initialize(value.value() if hasattr(value, "read_value") else keras.ops.copy(value))
+    if value is not None:
+        copy._initialize(value.value() if hasattr(value, "read_value") else keras.ops.copy(value))
     return copy
 
 

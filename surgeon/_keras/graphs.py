@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -53,11 +56,9 @@ def output_tensors(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return list(keras.tree.flatten(operation.compute_output_spec(*args, **kwargs)))
 
 
-def derive_masks(operation: Any, args: tuple[Any, ...], outputs: Any) -> None:
-    """Give the outputs of a call that was written down the masks that calling it would give them."""
-    if isinstance(operation, keras.layers.Layer) and args:
-        previous = keras.tree.map_structure(get_keras_mask, args[0])
-        operation._set_mask_metadata(args[0], outputs, previous)
+def start_graph(layer: Any, tensor: Any) -> None:
+    """Let an input layer that was copied be where `tensor` comes from."""
+    layer._input_tensor = tensor
 
 
 def is_plain_graph(model: Any) -> bool:
@@ -77,3 +78,28 @@ def is_plain_graph(model: Any) -> bool:
 def is_functional_like(cls: type) -> bool:
     """Whether a class can be made from `(inputs, outputs, name=…)`."""
     return bool(functional_like_constructor(cls))
+
+
+def derive_masks(layer: Any, args: Any, kwargs: Any, outputs: list[Any]) -> None:
+    """Attach to the outputs of a recorded call the implicit masks that Keras would have attached."""
+    if not getattr(layer, "supports_masking", False):
+        return
+    first = args[0] if args else next(iter(kwargs.values()), None)
+    previous = kwargs.get("mask")
+    if previous is None:
+        previous = keras.tree.map_structure(get_keras_mask, first)
+    layer._set_mask_metadata(first, outputs, previous)
+
+
+@contextmanager
+def deep_graphs(calls: int) -> Iterator[None]:
+    """Let Keras join that many calls one after the other: it walks a graph by recursion.
+
+    Only Python's own frames pile up on the way, which take memory but none of the C stack.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, before + 2 * calls))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -66,7 +66,8 @@ def copy_settings(old: Any, new: Any) -> None:
 def reorder_child_layers(model: Any, order: list[Any]) -> None:
     """Bring the tracked layers of a model into an order, which is that of its weights."""
     position = {id(layer): index for index, layer in enumerate(order)}
-    model._layers.sort(key=lambda layer: position.get(id(layer), len(position)))
+    ordered = sorted(model._layers, key=lambda layer: position.get(id(layer), len(position)))
+    model._layers[:] = ordered  # not `sort`: in Keras 3.12 it is a list of TensorFlow's, without `key`
 
 
 def fill_sequential(model: Any, layers: list[Any], functional: Functional) -> None:

@@ -13,7 +13,7 @@ from surgeon.errors import GraphError
 from surgeon.graph import ModelGraph, Node, Ref, map_leaves
 from surgeon.roundtrip.copying import Copier
 from surgeon.roundtrip.models import assemble_model
-from surgeon.roundtrip.reading import to_graph
+from surgeon.roundtrip.reading import live_tensors, to_graph
 from surgeon.roundtrip.state import carry_flags, carry_state, carry_tying, layer_pairs
 
 Op = Any
@@ -70,14 +70,15 @@ class _Builder:
         self.copier = Copier(lambda model: self.build(to_graph(model)))
 
     def build(self, graph: ModelGraph) -> Any:
-        tensors: Tensors = {}
         edited = is_edited(graph)
-        calls = _Calls(derives_masks=edited and any(node.implicit_masks for node in graph))
+        made = _Made(live_tensors(graph.model) if graph.model is not None else {})
         for node in graph:
             if node.op is None:
                 raise GraphError(f"{graph.name!r} was read from JSON: it has no layers to build a model from")
-            self._call(node, self._op(node), tensors, calls)
-        inputs, outputs = _fill(graph.inputs, tensors), _fill(graph.outputs, tensors)
+            self._call(node, self._op(node), made)
+        for node in graph:
+            self._mask(node, made)
+        inputs, outputs = (_fill(structure, made.tensors) for structure in (graph.inputs, graph.outputs))
         return assemble_model(graph, self.copier, inputs, outputs, edited=edited)
 
     def _op(self, node: Node) -> Op:
@@ -98,47 +99,115 @@ class _Builder:
             self.renamed.append((copied, node.op.name))
         return copied
 
-    def _call(self, node: Node, op: Op, tensors: Tensors, calls: _Calls) -> None:
+    def _call(self, node: Node, op: Op, made: _Made) -> None:
         if node.is_input:
+            if not _keras.inbound_nodes(op):
+                _keras.start_graph(op, _write_down(node, op, ((), {}))[0])
             outputs = _keras.inbound_nodes(op)[0].outputs
-            calls.note(node, outputs, fresh=node.is_new)
+            made.note(node, outputs, fresh=node.is_new)
         else:
-            fresh = calls.is_fresh(node)
+            fresh = made.is_fresh(node)
             unbuilt = isinstance(op, keras.layers.Layer) and not op.built
-            outputs = _call_anew(node, op, tensors) if fresh or unbuilt else _write_down(node, op, tensors)
-            if calls.derives_masks and not (fresh or unbuilt):
-                _keras.derive_masks(op, _fill(node.args, tensors), outputs)
-            calls.note(node, outputs, fresh=fresh)
-            if fresh and len(outputs) != len(node.outputs):
-                raise GraphError(
-                    f"{node.path!r} had {len(node.outputs)} outputs, its replacement has {len(outputs)}"
-                )
-        tensors.update((Ref(node.key, index), tensor) for index, tensor in enumerate(outputs))
+            known = None if fresh else self._known(node, made)
+            if known is not None:
+                outputs = known
+            elif fresh or unbuilt:
+                outputs = _call_anew(node, op, self._arguments(node, call_kwargs(node, op), made))
+            else:
+                outputs = _write_down(node, op, self._arguments(node, dict(node.kwargs), made))
+            made.note(node, outputs, fresh=fresh or unbuilt)
+        for index, tensor in enumerate(outputs):
+            ref = Ref(node.key, index)
+            made.tensors[ref] = tensor
+            if ref in made.live:
+                self.copier.copies[id(made.live[ref])] = tensor
+        if made.remade:
+            self._mask(node, made)
+
+    def _known(self, node: Node, made: _Made) -> list[Any] | None:
+        """Return the outputs of a call that is part of a second model, too, and was made there already.
+
+        A model that an attribute of another holds often has its calls in common with it.
+        """
+        refs = [Ref(node.key, index) for index in range(len(node.outputs))]
+        tensors = [self.copier.copies.get(id(made.live[ref])) if ref in made.live else None for ref in refs]
+        return None if any(tensor is None for tensor in tensors) else tensors
+
+    def _arguments(self, node: Node, kwargs: dict[str, Any], made: _Made) -> tuple[Any, Any]:
+        def argument(leaf: Any) -> Any:
+            if isinstance(leaf, Ref):
+                return made.tensors[leaf]
+            return self.copier.value(leaf) if isinstance(leaf, keras.Variable) else leaf
+
+        return keras.tree.map_structure(argument, node.args), keras.tree.map_structure(argument, kwargs)
+
+    def _mask(self, node: Node, made: _Made) -> None:
+        """Give the outputs of a call that was written down the implicit masks that go with them."""
+        if node.key in made.fresh:
+            return  # Keras has done it
+        outputs = [made.tensors[Ref(node.key, index)] for index in range(len(node.outputs))]
+        masks = [made.mask(Ref(node.key, index)) for index in range(len(node.outputs))]
+        op = self.copier.copies[id(node.op)]
+        if node.key in made.remade:
+            _keras.derive_masks(op, *self._arguments(node, call_kwargs(node, op), made), outputs)
+        elif any(mask is not None and id(mask) not in self.copier.copies for mask in masks):
+            _keras.derive_masks(op, *self._arguments(node, dict(node.kwargs), made), outputs)
+        else:
+            for tensor, mask in zip(outputs, masks, strict=True):
+                if mask is not None:
+                    _keras.set_keras_mask(tensor, self.copier.copies[id(mask)])
 
 
 @dataclass
-class _Calls:
-    """Which calls must be made anew: because of an edit, or because what they read was made anew.
+class _Made:
+    """What is known of a model while it is built.
 
     Attributes:
-        derives_masks: Whether calls that are written down get the masks that calling would give them.
-        stale: Calls whose outputs have another shape or dtype than before.
-        remade: Calls that were made anew, and all that follow: Keras may derive other masks there.
+        live: The tensors of the model that the graph was read from.
+        tensors: Those of the new model.
+        fresh: Calls that were made anew.
+        stale: Calls whose outputs have another shape than before.
+        remade: Calls that were made anew, and all that depend on them: implicit masks may differ.
     """
 
-    derives_masks: bool
+    live: Mapping[Ref, Any]
+    tensors: Tensors = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
     stale: set[str] = field(default_factory=set)
     remade: set[str] = field(default_factory=set)
 
+    def mask(self, ref: Ref) -> Any:
+        """Return the implicit mask that a tensor had in the source."""
+        return _keras.get_keras_mask(self.live[ref]) if ref in self.live else None
+
     def is_fresh(self, node: Node) -> bool:
-        edited = node.is_new or node.is_rewired or _holds_edits(node)
-        masked = bool(node.implicit_masks) and any(ref.node in self.remade for ref in node.inputs)
-        return edited or masked or any(ref.node in self.stale for ref in node.inputs)
+        """Whether a call must be made anew, because its result, or what it is masked by, may be another."""
+        return (
+            node.is_new
+            or node.is_rewired
+            or _holds_edits(node)
+            or any(ref.node in self.stale for ref in node.inputs)
+            or any(ref.node in self.remade and self._is_masked(ref) for ref in node.inputs)
+        )
+
+    def _is_masked(self, ref: Ref) -> bool:
+        return self.mask(ref) is not None or _keras.get_keras_mask(self.tensors[ref]) is not None
 
     def note(self, node: Node, outputs: list[Any], *, fresh: bool) -> None:
+        """Note the outcome of a call.
+
+        Raises:
+            GraphError: If it has another number of outputs than before.
+        """
+        if len(outputs) != len(node.outputs):
+            raise GraphError(
+                f"{node.path!r} had {len(node.outputs)} outputs, its replacement has {len(outputs)}"
+            )
         now = [(tuple(tensor.shape), tensor.dtype) for tensor in outputs]
-        if fresh and now != [(spec.shape, spec.dtype) for spec in node.outputs]:
+        if now != [(spec.shape, spec.dtype) for spec in node.outputs]:
             self.stale.add(node.key)
+        if fresh:
+            self.fresh.add(node.key)
         if fresh or any(ref.node in self.remade for ref in node.inputs):
             self.remade.add(node.key)
 
@@ -156,19 +225,19 @@ def _holds_edits(node: Node) -> bool:
     return node.inner is not None and is_edited(node.inner)
 
 
-def _write_down(node: Node, op: Op, tensors: Tensors) -> list[Any]:
+def _write_down(node: Node, op: Op, arguments: tuple[Any, Any]) -> list[Any]:
     """Record a call whose result is known, without asking the layer to infer anything."""
     outputs = [
         keras.KerasTensor(spec.shape, spec.dtype, sparse=spec.sparse, ragged=spec.ragged, name=spec.name)
         for spec in node.outputs
     ]
-    args, kwargs = _fill(node.args, tensors), _fill(dict(node.kwargs), tensors)
+    args, kwargs = arguments
     _keras.KerasNode(op, call_args=args, call_kwargs=kwargs, outputs=outputs)
     return outputs
 
 
-def _call_anew(node: Node, op: Op, tensors: Tensors) -> list[Any]:
-    args, kwargs = _fill(node.args, tensors), _fill(call_kwargs(node, op), tensors)
+def _call_anew(node: Node, op: Op, arguments: tuple[Any, Any]) -> list[Any]:
+    args, kwargs = arguments
     if kwargs and len(args) == 1 and "mask" not in kwargs and _keras.accepts(op, "mask"):
         # Keras derives the mask, but with other keyword arguments given it does not write it down.
         masks = keras.tree.map_structure(_keras.get_keras_mask, args[0])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from surgeon import _keras, paths
 from surgeon.errors import CopyError
-from surgeon.graph import map_leaves
-from surgeon.roundtrip.duplicating import Duplicator
+from surgeon.roundtrip.duplicating import Duplicator, NotUnderstoodError
 from surgeon.roundtrip.reading import stock_config
 
 Op = Any
@@ -40,11 +38,10 @@ class Copier:
         Raises:
             CopyError: If a layer with weights can be copied neither as an object nor by its config.
         """
-        if id(op) in self.copies:
-            return self.copies[id(op)]
-        if isinstance(op, keras.layers.Layer) and (copy := self._duplicator.layer(op)) is not None:
-            return copy
-        return self._remake(op)
+        try:
+            return self._duplicator.copy(op)
+        except NotUnderstoodError:
+            return self._remake(op)
 
     def _remake(self, op: Op) -> Op:
         new = self.copies[id(op)] = copy_op(op)
@@ -54,18 +51,18 @@ class Copier:
 
     def value(self, value: Any) -> Any:
         """Return the counterpart of what an attribute holds; what is shared between models stays as it is."""
-        return map_leaves(value, self._counterpart)
-
-    def _counterpart(self, leaf: Any) -> Any:
-        if id(leaf) in self.copies or id(leaf) in self.gone:
-            return self.copies.get(id(leaf))
-        if isinstance(leaf, keras.layers.Layer):
-            return self.operation(leaf)
-        for kind, copied in _OF_ONE_MODEL.items():
-            if isinstance(leaf, kind):
-                self.copies[id(leaf)] = copied(leaf)
-                return self.copies[id(leaf)]
-        return leaf
+        if id(value) in self.gone and id(value) not in self.copies:
+            return None
+        if isinstance(value, keras.layers.Layer):
+            return self.operation(value)
+        if isinstance(value, dict):
+            return {key: self.value(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        try:
+            return self._duplicator.copy(value)
+        except NotUnderstoodError:
+            return value
 
 
 def copy_op(op: Op) -> Op:
@@ -108,27 +105,6 @@ def _from_config(layer: Op) -> Op:
     return copied
 
 
-def copy_variable(variable: Any) -> Any:
-    """Return an independent variable with the same value, name and flags."""
-    copied = keras.Variable(
-        np.array(keras.ops.convert_to_numpy(variable.value)),
-        dtype=_keras.stored_dtype(variable),
-        trainable=variable.trainable,
-        autocast=_keras.autocasts(variable),
-        aggregation=variable.aggregation,
-        name=variable.name,
-    )
-    _keras.set_path(copied, variable.path)
-    return copied
-
-
-def copy_seed_generator(generator: Any) -> Any:
-    """Return an independent seed generator that goes on from the same state."""
-    copied = keras.random.SeedGenerator.from_config(generator.get_config())
-    copied.state.assign(np.array(keras.ops.convert_to_numpy(generator.state.value)))
-    return copied
-
-
 def stock_class(layer: Op) -> Any:
     """Return the class that a layer's object had before it was made partly trainable."""
     return getattr(type(layer), "stock", type(layer))
@@ -166,11 +142,3 @@ def _signature(layer: Op) -> list[tuple[str, tuple[int, ...]]]:
         for path, each in layers
         for name, variable in paths.own_weights(each).items()
     ]
-
-
-_OF_ONE_MODEL: Mapping[type, Callable[[Any], Any]] = {
-    keras.Variable: copy_variable,
-    keras.random.SeedGenerator: copy_seed_generator,
-    keras.metrics.Metric: lambda metric: type(metric).from_config(metric.get_config()),
-}
-"""What belongs to one model alone, with how it is copied."""

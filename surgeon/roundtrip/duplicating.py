@@ -1,25 +1,30 @@
-"""A copy of a layer as an object, for layers whose attributes are all understood.
+"""A copy of a layer as an object: exact, and fast.
 
 Going through `get_config`, `from_config`, `build` and initializers is what makes copies slow, and
-what fails for layers whose config does not say everything. Here the object itself is copied:
-variables get variables of their own with the same values, layers inside are copied likewise, plain
-values are used as they are. Whatever is not understood (a lookup table, a function that closes over
-the layer) is no reason to guess: the layer is then made from its config.
+what fails for layers whose config does not say everything: a class that has no `get_config`, an
+inner layer with a name of its own, a weight tied to another layer's. Here the object itself is
+copied: variables get variables of their own with the same values, layers inside are copied
+likewise, functions that close over a layer are made to close over its copy, and whatever belongs
+to no model in particular is used as it is. What cannot be copied so (a lookup table) is no reason
+to guess: the layer that holds it is then made from its config.
 """
 
 from __future__ import annotations
 
+import collections
+import copy
 import enum
 import functools
 import inspect
+import random
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from surgeon import _keras
+from surgeon import _keras, paths
 from surgeon.partial import PartialVariable
 
 ATOMS = (
@@ -34,6 +39,12 @@ HELPERS = (
     keras.quantizers.Quantizer, keras.random.SeedGenerator,
 )  # fmt: skip
 """Objects that are described by their attributes alone."""
+
+GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+"""Sources of random numbers: a copy goes on from the same state by itself."""
+
+FRAMEWORKS = ("tensorflow", "jax", "jaxlib", "torch", "_thread", "threading", "weakref")
+"""Packages whose objects are not taken apart: they may stand for something outside of Python."""
 
 
 class NotUnderstoodError(Exception):
@@ -54,23 +65,28 @@ class Duplicator:
         self.copies = copies
         self.copy_model = copy_model
         self._undo: list[int] = []
+        self._stateless: set[int] = set()
+        self._alive: list[Any] = []
 
-    def layer(self, layer: Any) -> Any | None:
-        """Return a copy of a layer with its values, or `None` if something in it is not understood."""
-        if not _keras.can_duplicate():
-            return None
+    def copy(self, value: Any) -> Any:
+        """Return a copy of an object with its values; what belongs to no model in particular is used as is.
+
+        Raises:
+            NotUnderstoodError: If something in it cannot be copied as an object.
+        """
         start = len(self._undo)
         try:
-            return self._copy(layer)
+            return self._copy(value)
         except NotUnderstoodError:
             for key in self._undo[start:]:
                 self.copies.pop(key, None)
-            return None
+            raise
         finally:
             del self._undo[start:]
 
     def _remember(self, old: Any, new: Any) -> Any:
         self.copies[id(old)] = new
+        self._alive.append(old)
         self._undo.append(id(old))
         return new
 
@@ -79,108 +95,266 @@ class Duplicator:
             return value
         if id(value) in self.copies:
             return self.copies[id(value)]
-        if isinstance(value, keras.Model):
-            return self._remember(value, self._model(value))
-        for kinds, copy in self._kinds:
+        for kinds, copied in self._kinds:
             if isinstance(value, kinds):
-                return copy(self, value, within)
-        if _keras.is_immutable(value):
-            return value
-        raise NotUnderstoodError(f"a {type(value).__name__}")
-
-    def _model(self, model: Any) -> Any:
-        if _keras.functional_of(model) is None:
-            raise NotUnderstoodError(f"a {type(model).__name__}, which has no graph")
-        return self.copy_model(model)
+                return copied(self, value, within)
+        return value if _keras.is_immutable(value) else self._object(value, within)
 
     def _layer(self, old: Any, within: Any = None) -> Any:
         del within
-        cls = type(old)
-        tracked = _keras.tracked_objects(old)
-        if hasattr(cls, "stock") or cls.__new__ is not keras.layers.Layer.__new__ or tracked["metrics"]:
-            raise NotUnderstoodError(f"a {cls.__name__}")
-        if isinstance(old, keras.layers.InputLayer) or not _keras.is_own_build(old):
-            raise NotUnderstoodError(f"a {cls.__name__}")
-        new = self._remember(old, _keras.bare_layer(old))
-        copied = {name: [self._copy(item, new) for item in items] for name, items in tracked.items()}
-        _keras.track_all(new, copied)
-        own = vars(new)
+        if isinstance(old, keras.Model) and _keras.functional_of(old) is not None:
+            return self._remember(old, self.copy_model(old))
+        new = self._remember(old, _keras.bare_layer(old, getattr(type(old), "stock", type(old))))
+        self._remember(_keras.tracker_of(old), _keras.tracker_of(new))
+        parts = _keras.tracked_objects(old)
+        for name, items in parts.items():
+            copied = [self._tracked(item, new, name) for item in items if not _is_own_state(old, item)]
+            _keras.track_all(new, name, copied)
+        own, reset = vars(new), _keras.without_compilation(old)
         for name, value in vars(old).items():
-            if name not in _keras.MADE_ANEW:
-                own[name] = value if isinstance(value, ATOMS) else self._copy(value, new)
-        _keras.track_for_saved_model(old, new, lambda value: self.copies.get(id(value)))
+            if name in _keras.MADE_ANEW and (name in own or name not in ("build", "quantize")):
+                continue
+            if not name.startswith("_surgeon_") and name != paths.STATE:
+                plain = name in reset or isinstance(value, ATOMS)
+                own[name] = reset.get(name, value) if plain else self._copy(value, new)
+        _keras.finish_layer(old, new, lambda value: self.copies.get(id(value)))
+        return new
+
+    def _tracked(self, item: Any, within: Any, store: str) -> Any:
+        new = self._copy(item, within)
+        if isinstance(item, PartialVariable) and item.compact is None:
+            # Frozen by Surgeon and not by its layer: the stock weight trains, and state does not.
+            new.trainable = store == "trainable_variables"
         return new
 
     def _variable(self, old: Any, within: Any = None) -> Any:
         del within
-        if isinstance(old, PartialVariable) or not _keras.is_plain_variable(old):
-            raise NotUnderstoodError(f"a {type(old).__name__}")
+        if isinstance(old, PartialVariable):
+            return self._remember(old, _whole(old))
         return self._remember(old, _keras.duplicate_variable(old, self._copy))
 
     def _helper(self, old: Any, within: Any = None) -> Any:
         new = self._remember(old, object.__new__(type(old)))
         vars(new).update((name, self._copy(value, within)) for name, value in vars(old).items())
+        _keras.refresh_tracker(new)
         return new
 
     def _operation(self, old: Any, within: Any = None) -> Any:
-        new = self._helper(old, within)
+        new = self._remember(old, object.__new__(type(old)))
+        vars(new).update(
+            (name, self._copy(value, within))
+            for name, value in vars(old).items()
+            if name not in ("_inbound_nodes", "_outbound_nodes")
+        )
         vars(new).update(_inbound_nodes=[], _outbound_nodes=[])
         return new
 
+    def _mapping(self, old: Any, within: Any = None) -> Any:
+        new = self._container(old, within)
+        ordered = isinstance(old, collections.OrderedDict)
+        base = collections.OrderedDict if ordered else dict
+        put = base.__setitem__ if isinstance(old, _keras.TRACKED) else type(old).__setitem__
+        for key, value in old.items():
+            if key != _keras.TORCH_PARAMETERS:
+                put(new, self._copy(key, within), self._copy(value, within))
+        return new
+
+    def _sequence(self, old: Any, within: Any = None) -> Any:
+        new = self._container(old, within)
+        items = [self._copy(value, within) for value in old]
+        (list if isinstance(old, _keras.TRACKED) else type(old)).extend(new, items)
+        return new
+
+    def _set(self, old: Any, within: Any = None) -> Any:
+        items = [self._copy(value, within) for value in old]
+        if isinstance(old, frozenset):
+            return self._remember(old, type(old)(items))
+        new = self._container(old, within)
+        (set if isinstance(old, _keras.TRACKED) else type(old)).update(new, items)
+        return new
+
     def _container(self, old: Any, within: Any = None) -> Any:
-        if isinstance(old, dict):
-            items: Any = {key: self._copy(value, within) for key, value in old.items()}
-        elif type(old) is tuple:
-            return tuple(self._copy(value, within) for value in old)
-        elif isinstance(old, tuple):
-            return type(old)(*(self._copy(value, within) for value in old))
+        """Return an empty container like another one; it tells the copy of a layer what is put into it."""
+        cls: Any = type(old)
+        if isinstance(old, _keras.TRACKED):
+            # Past the methods that track: what is in there is tracked already.
+            new = self._remember(old, cls.__new__(cls))
+            new.tracker = self.copies.get(id(old.tracker), getattr(within, "_tracker", None))
+        elif cls in (list, dict, set):
+            new = self._remember(old, cls())
         else:
-            items = [self._copy(value, within) for value in old]
-        if isinstance(old, _keras.TRACKED) and within is not None:
-            return _keras.tracked_container(old, items, within)
-        if type(old) not in (list, dict, set, frozenset):
-            raise NotUnderstoodError(f"a {type(old).__name__}")
-        return type(old)(items)
+            new = self._remember(old, copy.copy(old))
+            new.clear()
+        return new
 
-    def _array(self, old: np.ndarray, within: Any = None) -> Any:
-        del within
-        return old.copy()
+    def _tuple(self, old: Any, within: Any = None) -> Any:
+        items = [self._copy(value, within) for value in old]
+        if all(new is value for new, value in zip(items, old, strict=True)):
+            return old
+        return type(old)(*items) if hasattr(old, "_fields") else type(old)(items)
 
-    def _function(self, old: Any, within: Any = None) -> Any:
+    def _deque(self, old: Any, within: Any = None) -> Any:
+        new = self._remember(old, type(old)(maxlen=old.maxlen))
+        new.extend(self._copy(value, within) for value in old)
+        return new
+
+    def _itself(self, old: Any, within: Any = None) -> Any:
+        """Return a copy that the object makes of itself."""
         del within
-        if not is_pure(old):
-            raise NotUnderstoodError(f"the function {old.__qualname__}, which closes over an object")
+        return self._remember(old, copy.deepcopy(old))
+
+    def _tensor(self, old: Any, within: Any = None) -> Any:
+        """Return a symbolic tensor as it is: it is none of the graph that is copied."""
+        del within
         return old
 
+    def _function(self, old: Any, within: Any = None) -> Any:
+        """Return a function that closes over the copies of what another one closes over."""
+        if is_pure(old):
+            return old
+        cells = tuple(types.CellType() for _ in old.__closure__ or ())
+        new = types.FunctionType(old.__code__, old.__globals__, old.__name__, old.__defaults__, cells)
+        self._remember(old, new)
+        carried = [(cell, name) for cell, name in zip(old.__closure__ or (), cells, strict=True)]
+        changed = False
+        for cell, made in carried:
+            try:
+                content = cell.cell_contents
+            except ValueError:  # a name that was not bound yet
+                continue
+            made.cell_contents = self._copy(content, within)
+            changed |= made.cell_contents is not content
+        for name in ("__defaults__", "__kwdefaults__", "__dict__"):
+            before = getattr(old, name)
+            after = self._copy(before, within) if before else before
+            changed |= bool(before) and any(
+                a is not b for a, b in zip(_items(before), _items(after), strict=True)
+            )
+            setattr(new, name, after)
+        if not changed:
+            return self._remember(old, old)
+        new.__qualname__, new.__doc__, new.__module__ = old.__qualname__, old.__doc__, old.__module__
+        return new
+
     def _method(self, old: Any, within: Any = None) -> Any:
-        return types.MethodType(old.__func__, self._copy(old.__self__, within))
+        owner = self._copy(old.__self__, within)
+        return old if owner is old.__self__ else types.MethodType(old.__func__, owner)
 
     def _applied(self, old: Any, within: Any = None) -> Any:
         arguments = [self._copy(argument, within) for argument in old.args]
         keywords = {name: self._copy(value, within) for name, value in old.keywords.items()}
         return functools.partial(self._copy(old.func, within), *arguments, **keywords)
 
+    def _object(self, old: Any, within: Any = None) -> Any:
+        """Copy an object of somebody's class if something in it belongs to a model."""
+        if not self._holds_state(old):
+            return old
+        if not hasattr(old, "__dict__") or _of_framework(old):
+            raise NotUnderstoodError(f"a {type(old).__name__}")
+        return self._helper(old, within)
+
+    def _holds_state(self, root: Any) -> bool:
+        """Whether a layer, a variable or something that cannot be looked into is in reach of an object."""
+        stack, seen = [root], {}
+        while stack:
+            value = stack.pop()
+            if isinstance(value, ATOMS) or id(value) in seen or id(value) in self._stateless:
+                continue
+            seen[id(value)] = value
+            if isinstance(value, STATE) or (_of_framework(value) and not _keras.is_immutable(value)):
+                return True
+            stack.extend(_inside(value))
+        self._stateless |= seen.keys()
+        self._alive.extend(seen.values())
+        return False
+
     _kinds: tuple[tuple[Any, Callable[..., Any]], ...] = (
         (_keras.KerasVariable, _variable),
         (keras.layers.Layer, _layer),
         (HELPERS, _helper),
-        ((list, tuple, dict, set, frozenset), _container),
+        (dict, _mapping),
+        (list, _sequence),
+        (tuple, _tuple),
+        ((set, frozenset), _set),
         (types.FunctionType, _function),
         (types.MethodType, _method),
         (functools.partial, _applied),
-        (np.ndarray, _array),
+        ((np.ndarray, *GENERATORS), _itself),
+        (keras.KerasTensor, _tensor),
         (keras.Operation, _operation),
+        (keras.Metric, _helper),
+        (collections.deque, _deque),
     )
+
+
+STATE = (_keras.KerasVariable, keras.Operation, keras.random.SeedGenerator, keras.Metric, *GENERATORS)
+"""What belongs to one model."""
+
+
+def _is_own_state(layer: Any, item: Any) -> bool:
+    return vars(layer).get(paths.STATE) is item or getattr(layer, paths.STATE, None) is item
+
+
+def _whole(old: PartialVariable) -> Any:
+    """Return the stock variable that a partial one stands for."""
+    new = keras.Variable(
+        np.array(keras.ops.convert_to_numpy(old.value)),
+        dtype=_keras.stored_dtype(old),
+        trainable=old.compact is None or old.compact.trainable,
+        autocast=_keras.autocasts(old),
+        aggregation=old.aggregation,
+        synchronization=old.synchronization,
+        name=old.name,
+    )
+    new.regularizer, new.constraint = old.regularizer, old.constraint
+    _keras.set_path(new, old.path)
+    return new
+
+
+def _of_framework(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in FRAMEWORKS
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """Yield what is directly in an object."""
+    if isinstance(value, dict):
+        yield from value.keys()
+        yield from value.values()
+    elif isinstance(value, list | tuple | set | frozenset | collections.deque):
+        yield from value
+    elif isinstance(value, types.FunctionType):
+        yield from _carried(value)
+    elif isinstance(value, types.MethodType):
+        yield from (value.__self__, value.__func__)
+    elif isinstance(value, functools.partial):
+        yield from (value.func, *value.args, *value.keywords.values())
+    yield from getattr(value, "__dict__", {}).values()
+    for name in (name for cls in type(value).__mro__ for name in vars(cls).get("__slots__", ())):
+        yield getattr(value, name, None)
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value or ())
+
+
+def _carried(function: types.FunctionType) -> list[Any]:
+    """Return what a function carries along: what it closes over, its defaults, its attributes."""
+    found = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    found += vars(function).values()
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # a name that was not bound yet
+            continue
+    return found
 
 
 def is_pure(function: types.FunctionType, seen: frozenset[int] = frozenset()) -> bool:
     """Whether a function carries nothing along but values that nobody can change."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    carried = [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     seen |= {id(function)}
     return all(
         isinstance(value, ATOMS)
         or (isinstance(value, types.FunctionType) and (id(value) in seen or is_pure(value, seen)))
         or (type(value) is tuple and all(isinstance(item, ATOMS) for item in value))
-        for value in carried
+        for value in _carried(function)
     )

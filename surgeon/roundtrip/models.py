@@ -28,6 +28,11 @@ def assemble_model(
             layers from a few numbers (every keras_hub backbone) then becomes a plain `Functional`,
             or saving and loading would undo the edit.
     """
+    with _keras.deep_graphs(len(graph)):
+        return _assemble(graph, copier, inputs, outputs, edited=edited)
+
+
+def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, edited: bool) -> Any:
     old = graph.model
     if old is None:
         return keras.Model(inputs, outputs, name=graph.name)

@@ -43,32 +43,36 @@ def sites(graph: ModelGraph) -> list[Node]:
     """
     if "sites" not in graph.derived:
         found: dict[int, Node] = {}
-        _collect(graph, found)
+        known = {} if graph.model is None else {id(layer): p for p, layer in paths.walk(graph.model)}
+        _collect(graph, found, known)
         for node in graph.held:
             found.setdefault(id(node.op), node)
         graph.derived["sites"] = tuple(found.values())
     return list(graph.derived["sites"])
 
 
-def _collect(graph: ModelGraph, found: dict[int, Node]) -> None:
+def _collect(graph: ModelGraph, found: dict[int, Node], known: Mapping[int, str]) -> None:
     for node in graph:
         if id(node.op) in found:
             continue
         found[id(node.op)] = node
         if node.inner is not None:
-            _collect(node.inner, found)
+            _collect(node.inner, found, known)
         elif isinstance(node.op, keras.layers.Layer) and _keras.child_layers(node.op):
             of_node = {weight.path: weight for weight in node.weights}
             for path, layer in paths.walk(node.op):
                 if id(layer) not in found:
-                    found[id(layer)] = _inner_site(node.path, path, layer, of_node)
+                    found[id(layer)] = _inner_site(node.path, path, layer, of_node, known)
 
 
-def _inner_site(outer: str, path: str, layer: Any, of_node: Mapping[str, Weight]) -> Node:
+def _inner_site(
+    outer: str, path: str, layer: Any, of_node: Mapping[str, Weight], known: Mapping[int, str]
+) -> Node:
     lead = path + "/"
     inside = [weight for weight in of_node.values() if weight.path.startswith(lead)]
     weights = tuple(replace(weight, path=weight.path[len(lead) :]) for weight in inside)
-    full = paths.join(outer, path)
+    # The same layer may be called further out, too: a head that is tied to the embedding.
+    full = known.get(id(layer), paths.join(outer, path))
     return Node(
         full,
         path.rpartition("/")[2],
@@ -203,6 +207,13 @@ def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:
         keys[id(node)] = key
         refs.update((id(tensor), Ref(key, index)) for index, tensor in enumerate(node.outputs))
     return refs, keys
+
+
+def live_tensors(model: Any) -> dict[Ref, Any]:
+    """Return the symbolic tensors of a model with a graph, by the `Ref` that stands for each in its graph."""
+    functional = _keras.functional_of(model)
+    refs, _ = _number(functional)
+    return {refs[id(tensor)]: tensor for node in _keras.nodes_in_order(functional) for tensor in node.outputs}
 
 
 def _substitute(refs: Mapping[int, Ref]) -> Callable[[Any], Any]:

@@ -1,0 +1,111 @@
+"""What a model shares is shared in its copy: layers, models, variables, at whatever depth."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+import surgeon as sg
+from surgeon import _keras
+from tests import zoo
+from tests.fidelity import check_exact
+
+
+def test_a_layer_and_a_model_that_are_called_twice():
+    model = zoo.shared()
+    check_exact(model)
+    same = sg.rewrite(model, [])
+    assert len(same.layers) == len(model.layers)
+    assert len(same.get_layer("tower")._inbound_nodes) == 2
+
+
+def test_one_layer_at_three_levels_of_nesting():
+    dense = layers.Dense(4, activation="tanh", name="dense")
+    innermost = keras.Input((4,))
+    inner = keras.Model(innermost, dense(innermost), name="inner")
+    middle = keras.Input((4,))
+    outer = keras.Model(middle, dense(inner(middle)), name="outer")
+    x = keras.Input((4,), name="x")
+    model = zoo.jitter(keras.Model(x, dense(outer(x))))
+    check_exact(model)
+    same = sg.rewrite(model, [])
+    own = same.get_layer("dense")
+    assert own is not dense
+    assert same.get_layer("outer").get_layer("dense") is own
+    assert same.get_layer("outer").get_layer("inner").get_layer("dense") is own
+
+
+class Scaled(layers.Layer):
+    """Registered nowhere, with a weight that can be tied."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], shape[-1]), name="kernel")
+
+    def call(self, inputs):
+        return inputs @ self.kernel
+
+
+class Transposed(layers.Layer):
+    """Computes with the weight of another layer, which it holds."""
+
+    def __init__(self, other, **kwargs):
+        super().__init__(**kwargs)
+        self.other = other
+
+    def call(self, inputs):
+        return inputs @ keras.ops.transpose(self.other.kernel)
+
+
+def test_a_weight_tied_across_levels_of_nesting():
+    first, second = Scaled(name="first"), Scaled(name="second")
+    i = keras.Input((4,))
+    inner = keras.Model(i, first(i), name="inner")
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, second(inner(x)))
+    _keras.replace_variable(second, second.kernel, first.kernel)
+    check_exact(zoo.jitter(model))
+    same = sg.rewrite(model, [])
+    assert same.get_layer("second").kernel is same.get_layer("inner").get_layer("first").kernel
+    assert same.get_layer("second").kernel is not first.kernel
+
+
+def test_a_layer_that_computes_with_another_layers_weight():
+    scaled = Scaled(name="scaled")
+    x = keras.Input((4,), name="x")
+    y = scaled(x)
+    model = zoo.jitter(keras.Model(x, Transposed(scaled, name="back")(y)))
+    check_exact(model)
+    same = sg.rewrite(model, [])
+    assert same.get_layer("back").other is same.get_layer("scaled")
+
+
+def test_tied_embeddings_of_a_language_model():
+    from keras_hub.layers import ReversibleEmbedding
+
+    embedding = ReversibleEmbedding(12, 4, name="embedding")
+    words = keras.Input((5,), dtype="int32", name="words")
+    x = layers.Dense(4, name="dense")(embedding(words))
+    check_exact(zoo.jitter(keras.Model(words, embedding(x, reverse=True))))
+
+
+def test_attributes_that_hold_layers_and_tensors_point_into_the_new_model():
+    from tests.catalog import hub
+
+    model = zoo.jitter(hub.backbone("LlamaBackbone", tie_word_embeddings=True))
+    same = sg.rewrite(model, [])
+    assert same.token_embedding in same.layers
+    assert same.token_embedding is not model.token_embedding
+    pyramid = sg.rewrite(hub.backbone("ResNetBackbone"), [])
+    assert keras.Model(pyramid.inputs, pyramid.pyramid_outputs).count_params() > 0
+
+
+def test_a_model_that_an_attribute_holds_has_its_calls_in_common():
+    image = keras.Input((4,), name="image")
+    encoder = keras.Model(image, layers.Dense(3, name="dense")(image), name="encoder")
+    model = keras.Model(image, layers.Dense(2, name="head")(encoder.output), name="whole")
+    model.encoder = encoder
+    same = sg.rewrite(zoo.jitter(model), [])
+    assert same.encoder is not encoder
+    assert same.encoder.get_layer("dense") is same.get_layer("dense")
+    assert len(same.get_layer("dense")._inbound_nodes) == 1
+    assert keras.Model(same.input, same.encoder.output).count_params() == 15
