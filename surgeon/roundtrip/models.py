@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from surgeon import _keras
-from surgeon.graph import ModelGraph
+from surgeon.graph import ModelGraph, Node, Ref
 from surgeon.roundtrip.copying import Copier, stock_class
 
 
@@ -28,8 +28,8 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> A
     old = graph.model
     if old is None:
         return keras.Model(inputs, outputs, name=graph.name)
-    if isinstance(old, keras.Sequential) and _is_chain(graph):
-        return _sequential(old, graph, copier, inputs, outputs)
+    if isinstance(old, keras.Sequential) and (chain := _chain(graph)):
+        return _sequential(old, chain, copier, inputs, outputs)
     cls = _keras.Functional if isinstance(old, keras.Sequential) else stock_class(old)
     model = cls.__new__(cls)
     # A subclass's own __init__ would build its layers again; the graph is all that is needed.
@@ -42,12 +42,12 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> A
     return model
 
 
-def _sequential(old: Any, graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> Any:
+def _sequential(old: Any, chain: list[Node], copier: Copier, inputs: Any, outputs: Any) -> Any:
     cls = stock_class(old)
     model = cls.__new__(cls)
     keras.Sequential.__init__(model, name=old.name)
     _keras.fill_sequential(
-        model, [copier.copies[id(node.op)] for node in graph], _keras.Functional(inputs, outputs)
+        model, [copier.copies[id(node.op)] for node in chain], _keras.Functional(inputs, outputs)
     )
     for name, value in _keras.own_attributes(old, than=model):
         setattr(model, name, copier.value(value))
@@ -55,7 +55,16 @@ def _sequential(old: Any, graph: ModelGraph, copier: Copier, inputs: Any, output
     return model
 
 
-def _is_chain(graph: ModelGraph) -> bool:
-    return all(len(node.inputs) <= 1 and node.call_index == 0 for node in graph) and all(
-        isinstance(node.op, keras.layers.Layer) for node in graph
-    )
+def _chain(graph: ModelGraph) -> list[Node]:
+    """Return the layers of a graph if each reads just the one before it, else nothing.
+
+    The operations that make an implicit mask may lie between: a Sequential with a Masking has them.
+    """
+    found: list[Node] = []
+    for node in (node for node in graph if isinstance(node.op, keras.layers.Layer)):
+        reads = [ref for path, ref in node.reads if path[1] not in node.implicit_masks]
+        if node.call_index or reads != [Ref(before.key) for before in found[-1:]]:
+            return []
+        found.append(node)
+    ends = [ref for ref in keras.tree.flatten(graph.outputs) if isinstance(ref, Ref)]
+    return found if ends == [Ref(last.key) for last in found[-1:]] else []
