@@ -70,7 +70,8 @@ class _Kitchen:
 
     def masked(self, x: Any) -> Any:
         """Read the vector as a sequence of which the small elements are masked."""
-        steps = layers.Reshape((WIDTH, 1), name=self.name("steps"))(ops.round(x * 4) / 4)
+        x = x * ops.cast(ops.abs(x) > 0.1, "float32")
+        steps = layers.Reshape((WIDTH, 1), name=self.name("steps"))(x)
         steps = layers.Masking(0.0, name=self.name("masking"))(steps)
         steps = layers.Dropout(0.1, name=self.name("drop"))(steps)
         return layers.GRU(WIDTH, name=self.name("gru"))(steps)

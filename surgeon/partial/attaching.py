@@ -183,3 +183,4 @@ KEEPERS.append(keep_promise)
 # Whoever imports this module before Keras gets the classes with names of their own, too.
 from surgeon.partial import conv as _conv  # noqa: E402, F401 - imported for its effect
 from surgeon.partial import dense as _dense  # noqa: E402, F401
+from surgeon.partial import einsum as _einsum  # noqa: E402, F401

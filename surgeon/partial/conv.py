@@ -9,7 +9,7 @@ import keras
 
 from surgeon.partial import fast
 from surgeon.partial.attaching import promise
-from surgeon.partial.dense import fast_weight
+from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from surgeon import _keras, paths
+from surgeon import _keras
 from surgeon.partial import fast
 from surgeon.partial.attaching import promise
+from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
-from surgeon.partial.variable import PartialVariable
 
 
 class FastDense:
@@ -32,13 +32,6 @@ class FastDense:
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return x if self.activation is None else self.activation(x)
-
-
-def fast_weight(layer: Any, name: str) -> PartialVariable | None:
-    """Return a layer's own weight of this name if it trains along an axis."""
-    state = getattr(layer, paths.STATE, None)
-    variable = None if state is None else state.held.get(name)
-    return variable if variable is not None and variable.axis is not None else None
 
 
 FAST_PATHS.append((keras.layers.Dense, FastDense))

@@ -9,7 +9,7 @@ from keras import ops
 
 from surgeon import _keras
 from surgeon.partial import fast
-from surgeon.partial.dense import fast_weight
+from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS
 
 

@@ -14,12 +14,19 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from surgeon import _keras
+from surgeon import _keras, paths
 from surgeon.partial import assemble
 from surgeon.partial.variable import PartialVariable
 
 Operation = Callable[[Any, Any], Any]
 Side = Literal["in", "out"]
+
+
+def fast_weight(layer: Any, name: str) -> PartialVariable | None:
+    """Return a layer's own weight of this name if it trains along an axis."""
+    state = getattr(layer, paths.STATE, None)
+    variable = None if state is None else state.held.get(name)
+    return variable if variable is not None and variable.axis is not None else None
 
 
 def apply(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from surgeon import _keras
-from surgeon.graph import ModelGraph, refs_in
+from surgeon.graph import ModelGraph, Node, Ref
 from surgeon.roundtrip.copying import Copier, stock_class
 
 Op = Any
@@ -38,8 +38,8 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, e
         return keras.Model(inputs, outputs, name=graph.name)
     if edited:
         copier.gone |= _layers_gone(old, copier.copies)
-    if isinstance(old, keras.Sequential) and _is_chain(graph):
-        return _sequential(old, graph, copier, inputs, outputs)
+    if isinstance(old, keras.Sequential) and (chain := _chain(graph)):
+        return _sequential(old, chain, graph.name, copier, inputs, outputs)
     cls = stock_class(old)
     if isinstance(old, keras.Sequential) or (edited and not _keras.is_plain_graph(old)):
         cls = _keras.Functional
@@ -55,15 +55,15 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, e
     return model
 
 
-def _sequential(old: Any, graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any) -> Any:
+def _sequential(old: Any, chain: list[Node], name: str, copier: Copier, inputs: Any, outputs: Any) -> Any:
     cls = stock_class(old)
     model = cls.__new__(cls)
-    keras.Sequential.__init__(model, name=graph.name)
+    keras.Sequential.__init__(model, name=name)
     _keras.fill_sequential(
-        model, [copier.copies[id(node.op)] for node in graph], _keras.Functional(inputs, outputs)
+        model, [copier.copies[id(node.op)] for node in chain], _keras.Functional(inputs, outputs)
     )
-    for name, value in _keras.own_attributes(old, than=model):
-        setattr(model, name, copier.value(value))
+    for attribute, value in _keras.own_attributes(old, than=model):
+        setattr(model, attribute, copier.value(value))
     _keras.copy_settings(old, model)
     return model
 
@@ -89,12 +89,16 @@ def _layers_gone(old: Any, copies: Mapping[int, Op]) -> dict[int, Any]:
     return {identity: op for identity, op in ops.items() if identity not in copies}
 
 
-def _is_chain(graph: ModelGraph) -> bool:
-    nodes = list(graph)
-    follows = all(
-        isinstance(node.op, keras.layers.Layer)
-        and node.call_index == 0
-        and [ref.node for ref in node.inputs] == [before.key for before in nodes[number - 1 : number]]
-        for number, node in enumerate(nodes)
-    )
-    return follows and [ref.node for _, ref in refs_in(graph.outputs)] in ([nodes[-1].key], [])
+def _chain(graph: ModelGraph) -> list[Node]:
+    """Return the layers of a graph if each reads just the one before it, else nothing.
+
+    The operations that make an implicit mask may lie between: a Sequential with a Masking has them.
+    """
+    found: list[Node] = []
+    for node in (node for node in graph if isinstance(node.op, keras.layers.Layer)):
+        reads = [ref for path, ref in node.reads if path[1] not in node.implicit_masks]
+        if node.call_index or reads != [Ref(before.key) for before in found[-1:]]:
+            return []
+        found.append(node)
+    ends = [ref for ref in keras.tree.flatten(graph.outputs) if isinstance(ref, Ref)]
+    return found if ends == [Ref(last.key) for last in found[-1:]] else []

@@ -39,6 +39,19 @@ def test_a_masking_layer_before_wrapped_layers():
     check_exact(zoo.jitter(keras.Model(x, y)))
 
 
+def test_a_sequential_with_a_mask_stays_one():
+    stack = [
+        keras.Input((5, 4), name="x"),
+        layers.Masking(0.5, name="masking"),
+        layers.BatchNormalization(name="norm"),
+        layers.Bidirectional(layers.GRU(3, return_sequences=True), name="both"),
+        layers.LSTM(3, name="last"),
+    ]
+    model = zoo.jitter(keras.Sequential(stack, name="masked"))
+    check_exact(model)
+    assert type(sg.rewrite(model, [])) is keras.Sequential
+
+
 def test_a_mask_that_nothing_reads_yet_reaches_a_layer_put_on_top():
     words = keras.Input((5,), dtype="int32", name="words")
     model = zoo.jitter(keras.Model(words, layers.Embedding(9, 4, mask_zero=True, name="embedding")(words)))
