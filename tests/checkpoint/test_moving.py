@@ -66,7 +66,7 @@ def assert_complete(folder: Path, out: Path) -> int:
     return len(found)
 
 
-@pytest.mark.parametrize(("times", "seed"), [(10, 0), pytest.param(100, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("times", "seed"), [(10, 0), pytest.param(100, 1, marks=pytest.mark.sweep)])
 def test_runs_that_are_killed_leave_nothing_partial_and_are_finished(tmp_path, times, seed):
     folder, out = tmp_path / "in", tmp_path / "out"
     fill(folder, 40, 900_000)

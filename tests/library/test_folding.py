@@ -24,7 +24,7 @@ KINDS = {
 def with_norm():
     made = {n: v for n, v in vars(keras.applications).items() if callable(v) and n[0].isupper()}
     names = [name for name in sorted(made) if not name.startswith(("VGG", "ConvNeXt"))]
-    return [pytest.param(made[n], id=n, marks=[] if n in QUICK else pytest.mark.slow) for n in names]
+    return [pytest.param(made[n], id=n, marks=[] if n in QUICK else pytest.mark.sweep) for n in names]
 
 
 def calibrated(model):

@@ -18,7 +18,7 @@ QUICK = (
     else [(name, list(matrix.OPTIONS)[number % 3]) for number, name in enumerate(matrix.OPTIMIZERS)]
 )
 CELLS = [
-    pytest.param(*cell, id=" with ".join(cell), marks=[] if cell in QUICK else pytest.mark.slow)
+    pytest.param(*cell, id=" with ".join(cell), marks=[] if cell in QUICK else pytest.mark.sweep)
     for cell in FULL
 ]
 # AdamW decays by itself; Adafactor divides zero by zero where a whole tensor has no gradient.
@@ -71,7 +71,7 @@ def test_a_mask_by_hand_leaks_in_every_weight_that_has_a_penalty():
     assert {"embedding/embeddings", "conv/kernel", "rows/kernel", "few/kernel", "most/kernel"} <= leaks
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("option", ["alone", "decay, global clipnorm, EMA"])
 @pytest.mark.parametrize("name", matrix.OPTIMIZERS)
 def test_a_mask_by_hand_leaks_without_penalties_too(name, option):
@@ -89,7 +89,7 @@ def test_a_mask_by_hand_leaks_without_penalties_too(name, option):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("AdamW", "Muon") else pytest.mark.slow)
+        pytest.param(name, marks=[] if name in ("AdamW", "Muon") else pytest.mark.sweep)
         for name in matrix.OPTIMIZERS
     ],
 )

@@ -15,7 +15,7 @@ from tests.partial import catalog, matrix
 from tests.zoo import ROOT
 
 CELLS = [
-    pytest.param(layer, granularity, marks=[] if number % 13 == 0 else pytest.mark.slow)
+    pytest.param(layer, granularity, marks=[] if number % 13 == 0 else pytest.mark.sweep)
     for number, (layer, granularity) in enumerate(
         (layer, granularity) for layer in catalog.LAYERS for granularity in catalog.GRANULARITIES
     )
