@@ -167,7 +167,9 @@ class _Conversion:
 
     @staticmethod
     def _noted(made: Made, why: str | None) -> Made:
-        return replace(made, notes=(*made.notes, f"loaded and saved by Keras: {why}"))
+        return (
+            made if why is None else replace(made, notes=(*made.notes, f"loaded and saved by Keras: {why}"))
+        )
 
     def _move(self, mover: Mover) -> Made | Look:
         job = self._job

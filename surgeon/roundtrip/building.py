@@ -71,7 +71,7 @@ class _Builder:
 
     def build(self, graph: ModelGraph) -> Any:
         edited = is_edited(graph)
-        made = _Made(live_tensors(graph.model) if graph.model is not None else {})
+        made = _Made(live_tensors(graph.model) if graph.model is not None else {}, edited)
         for node in graph:
             if node.op is None:
                 raise GraphError(f"{graph.name!r} was read from JSON: it has no layers to build a model from")
@@ -121,7 +121,8 @@ class _Builder:
             made.tensors[ref] = tensor
             if ref in made.live:
                 self.copier.copies[id(made.live[ref])] = tensor
-        if made.remade:
+        if made.edited:
+            # At once, for whatever is called anew next.
             self._mask(node, made)
 
     def _known(self, node: Node, made: _Made) -> list[Any] | None:
@@ -164,6 +165,7 @@ class _Made:
 
     Attributes:
         live: The tensors of the model that the graph was read from.
+        edited: Whether the graph is another one than that model's.
         tensors: Those of the new model.
         fresh: Calls that were made anew.
         stale: Calls whose outputs have another shape than before.
@@ -171,6 +173,7 @@ class _Made:
     """
 
     live: Mapping[Ref, Any]
+    edited: bool
     tensors: Tensors = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     stale: set[str] = field(default_factory=set)

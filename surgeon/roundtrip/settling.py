@@ -73,7 +73,8 @@ class _Settler:
             return node if spec is None or not _differ(spec, node.outputs[0]) else self._input(node, spec)
         inner = self.graph(node.inner, {}) if node.inner is not None and not node.is_new else node.inner
         changed = any(ref in moved for ref in node.inputs)
-        if inner is not None and (inner is not node.inner or changed):
+        if inner is not None and (inner is not node.inner or changed or node.is_rewired):
+            # Never made anew to see whether it fits: what its layers share would come apart.
             return self._model(node, inner, specs)
         if node.is_new or node.is_rewired or changed:
             return self._call(node, *_filled(node, specs), changed=changed)

@@ -126,7 +126,7 @@ def test_convert_reports_and_exits_by_outcome(tmp_path, rules):
     first = run("convert", folder, "--rules", rules, "-o", out, env={"COLUMNS": "200"})
     assert first.exit_code == 1
     assert "ValueError: no such layer" in first.stdout
-    assert "1 converted, 0 skipped, 1 failed" in first.stdout
+    assert "1 converted (0 by moving bytes), 0 skipped, 1 failed" in first.stdout
     (folder / "broken.keras").unlink()
     second = run("convert", folder, "--rules", rules, "-o", out, "--json")
     assert second.exit_code == 0
@@ -155,7 +155,7 @@ def test_the_script_is_the_command(tmp_path, rules):
         timeout=60,
     )
     assert done.returncode == 1, done.stderr
-    assert "0 converted, 0 skipped, 1 failed" in done.stdout
+    assert "0 converted (0 by moving bytes), 0 skipped, 1 failed" in done.stdout
 
 
 def test_the_script_says_what_a_bare_python_lacks(tmp_path):
