@@ -189,7 +189,8 @@ def _run(model: Any, inputs: Any) -> list[Any]:
     variables = _keras.all_variables([model, *(layer for _, layer in paths.walk(model))])
     kept = [np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
     try:
-        outputs = keras.tree.flatten(model(inputs, training=False))
+        with _keras.without_gradients(variables):
+            outputs = keras.tree.flatten(model(inputs, training=False))
         return [np.array(keras.ops.convert_to_numpy(output)) for output in outputs]
     finally:
         for variable, value in zip(variables, kept, strict=True):

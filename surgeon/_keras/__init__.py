@@ -81,6 +81,7 @@ from surgeon._keras.variables import (
     strategy_scope,
     view,
     whole_variable,
+    without_gradients,
 )
 
 __all__ = [
@@ -160,4 +161,5 @@ __all__ = [
     "view",
     "whole_variable",
     "without_compilation",
+    "without_gradients",
 ]

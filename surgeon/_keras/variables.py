@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -179,3 +179,21 @@ def whole_variable(variable: Any, *, trainable: bool) -> Any:
     whole._path = variable.path
     whole.regularizer, whole.constraint = variable.regularizer, variable.constraint
     return whole
+
+
+@contextlib.contextmanager
+def without_gradients(variables: Iterable[Any]) -> Iterator[None]:
+    """Let variables ask for no gradients for a while.
+
+    PyTorch takes another kernel for a weight that asks for one, which may round in another way: a stock LSTM
+    with `trainable = False` gives other last bits than the same one that trains.
+    """
+    values = [variable._value for variable in variables] if keras.backend.backend() == "torch" else []
+    asking = [value for value in values if getattr(value, "requires_grad", False)]
+    try:
+        for value in asking:
+            value.requires_grad_(False)
+        yield
+    finally:
+        for value in asking:
+            value.requires_grad_(True)

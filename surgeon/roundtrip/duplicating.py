@@ -26,6 +26,7 @@ import numpy as np
 
 from surgeon import _keras, paths
 from surgeon.partial import PartialVariable
+from surgeon.partial.state import PartialState
 
 ATOMS = (
     type(None), bool, int, float, complex, str, bytes, type, range, slice, type(Ellipsis), enum.Enum,
@@ -130,7 +131,8 @@ class Duplicator:
     def _variable(self, old: Any, within: Any = None) -> Any:
         del within
         if isinstance(old, PartialVariable):
-            return self._remember(old, _whole(old))
+            trainable = old.compact is not None and old.compact.trainable
+            return self._remember(old, _keras.whole_variable(old, trainable=trainable))
         return self._remember(old, _keras.duplicate_variable(old, self._copy))
 
     def _helper(self, old: Any, within: Any = None) -> Any:
@@ -155,7 +157,7 @@ class Duplicator:
         base = collections.OrderedDict if ordered else dict
         put = base.__setitem__ if isinstance(old, _keras.TRACKED) else type(old).__setitem__
         for key, value in old.items():
-            if key != _keras.TORCH_PARAMETERS:
+            if key != _keras.TORCH_PARAMETERS and not isinstance(value, PartialState):
                 put(new, self._copy(key, within), self._copy(value, within))
         return new
 
@@ -293,22 +295,6 @@ STATE = (_keras.KerasVariable, keras.Operation, keras.random.SeedGenerator, kera
 
 def _is_own_state(layer: Any, item: Any) -> bool:
     return vars(layer).get(paths.STATE) is item or getattr(layer, paths.STATE, None) is item
-
-
-def _whole(old: PartialVariable) -> Any:
-    """Return the stock variable that a partial one stands for."""
-    new = keras.Variable(
-        np.array(keras.ops.convert_to_numpy(old.value)),
-        dtype=_keras.stored_dtype(old),
-        trainable=old.compact is None or old.compact.trainable,
-        autocast=_keras.autocasts(old),
-        aggregation=old.aggregation,
-        synchronization=old.synchronization,
-        name=old.name,
-    )
-    new.regularizer, new.constraint = old.regularizer, old.constraint
-    _keras.set_path(new, old.path)
-    return new
 
 
 def _of_framework(value: Any) -> bool:

@@ -16,9 +16,9 @@ class Backbone(keras.Model):
 
     def __init__(self, units, **kwargs):
         vector = keras.Input((4,), name="vector")
-        self.stem = layers.Dense(units, name="stem")
-        super().__init__(vector, layers.ReLU(name="relu")(self.stem(vector)), **kwargs)
-        self.units = units
+        stem = layers.Dense(units, name="stem")
+        super().__init__(vector, layers.ReLU(name="relu")(stem(vector)), **kwargs)
+        self.units, self.stem = units, stem
 
     def describe(self):
         return f"{self.units} units"
