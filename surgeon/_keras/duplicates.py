@@ -22,6 +22,7 @@ from surgeon._keras.names import (
     Tracker,
     serialization,
 )
+from surgeon._keras.variables import watched
 
 TRACKED = (TrackedList, TrackedDict, TrackedOrderedDict, TrackedSet)
 
@@ -149,7 +150,8 @@ def duplicate_variable(variable: Any, helper: Callable[[Any], Any]) -> Any:
     vars(copy).update(fields, _value=None)
     value = variable._value
     if value is not None:
-        copy._initialize(value.value() if hasattr(value, "read_value") else keras.ops.copy(value))
+        with watched(copy, watch=getattr(value, "trainable", copy._trainable)):
+            copy._initialize(value.value() if hasattr(value, "read_value") else keras.ops.copy(value))
     return copy
 
 

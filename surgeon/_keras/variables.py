@@ -170,15 +170,30 @@ def whole_variable(variable: Any, *, trainable: bool) -> Any:
     whole = KerasVariable(
         np.array(keras.ops.convert_to_numpy(variable.value)),
         dtype=stored_dtype(variable),
-        trainable=trainable,
+        trainable=keras.backend.is_float_dtype(stored_dtype(variable)),  # may train one day: see `watched`
         autocast=autocasts(variable),
         aggregation=variable.aggregation,
         synchronization=variable.synchronization,
         name=variable.name,
     )
+    whole.trainable = trainable
     whole._path = variable.path
     whole.regularizer, whole.constraint = variable.regularizer, variable.constraint
     return whole
+
+
+@contextlib.contextmanager
+def watched(variable: Any, *, watch: bool) -> Iterator[None]:
+    """Let a variable that is initialized inside be watched by gradient tapes, whether it trains now or not.
+
+    TensorFlow decides it for good when it makes the variable: one that is made frozen gets no gradient after
+    `trainable = True`, and only a warning tells.
+    """
+    trains, variable._trainable = variable._trainable, watch
+    try:
+        yield
+    finally:
+        variable._trainable = trains
 
 
 @contextlib.contextmanager

@@ -40,3 +40,21 @@ def test_statistics_that_held_still_are_state_again_and_no_weight_that_an_optimi
         stock, released = (to_numpy(getattr(each.get_layer("bn"), name)) for each in (model, again))
         np.testing.assert_allclose(stock, released, rtol=1e-5)
         assert np.abs(stock).min() > 1e-3
+
+
+@pytest.mark.parametrize("frozen", [sg.freeze("inner"), None], ids=["by Surgeon", "by the flag of its layer"])
+def test_what_was_frozen_when_it_was_copied_trains_once_it_may(frozen):
+    """TensorFlow decides for good whether tapes watch a variable when it makes it."""
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="inner"), layers.Dense(2, name="head")])
+    if frozen is None:
+        model.get_layer("inner").trainable = False
+    else:
+        model = sg.rewrite(model, frozen)
+    copy = sg.restore(sg.rewrite(model, []))
+    if frozen is None:
+        copy.get_layer("inner").trainable = True
+    before = [to_numpy(v) for v in copy.trainable_variables]
+    train_steps(copy, X, Y, steps=2)
+    assert len(before) == 4
+    for start, variable in zip(before, copy.trainable_variables, strict=True):
+        assert (to_numpy(variable) != start).any(), variable.path
