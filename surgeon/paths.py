@@ -8,7 +8,7 @@ A layer's path is its names joined by `/`: through nested models by the layers' 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -23,7 +23,7 @@ _AUTOMATIC_NAME = re.compile(r"(keras_)?variable(_\d+)?")
 
 def join(*parts: str) -> str:
     """Join parts of a path, leaving out the empty ones."""
-    return "/".join(part for part in parts if part)
+    return "/".join(filter(None, parts))
 
 
 def walk(root: Any) -> Iterator[tuple[str, Any]]:
@@ -38,6 +38,8 @@ def walk(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _walk(layer: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if not _keras.child_layers(layer):
+        return
     called = set() if _keras.functional_of(layer) is None else {id(child) for child in layer.layers}
     inside = children(layer)
     for group in (called, {id(child) for _, child in inside} - called):
@@ -45,7 +47,8 @@ def _walk(layer: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         seen.update(id(child) for _, child in fresh)
         for path, child in fresh:
             yield path, child
-            yield from _walk(child, path, seen)
+            if _keras.child_layers(child):
+                yield from _walk(child, path, seen)
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
@@ -98,19 +101,28 @@ def own_weights(layer: Any) -> dict[str, Any]:
     if not parameters and not state:
         return {}
     named: dict[str, Any] = {}
+    counts: dict[str, int] = {}
     for variable in [*parameters, *state]:
         name = variable.name
         if _AUTOMATIC_NAME.fullmatch(name):
             name = next((key for key, value in _keras.attributes(layer) if value is variable), name)
-        count = sum(1 for other in named if other.partition(":")[0] == name)
+        count = counts[name] = counts.get(name, -1) + 1
         named[f"{name}:{count}" if count else name] = variable
     return named
 
 
-def weights(root: Any) -> Iterator[tuple[str, str, Any, Any]]:
-    """Yield `(layer path, name, layer, variable)` for every weight in `root`, once each."""
+def weights(
+    root: Any, inside: Iterable[tuple[str, Any]] | None = None
+) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield `(layer path, name, layer, variable)` for every weight in `root`, once each.
+
+    Args:
+        root: A layer or model.
+        inside: What `walk(root)` gave, if it was walked already.
+    """
     seen: set[int] = set()
-    inside = walk(root) if _keras.child_layers(root) else ()
+    if inside is None:
+        inside = walk(root) if _keras.child_layers(root) else ()
     for path, layer in [("", root), *inside]:
         for name, variable in own_weights(layer).items():
             if id(variable) not in seen:

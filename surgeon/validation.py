@@ -13,7 +13,7 @@ import numpy as np
 from surgeon import _keras, paths
 from surgeon.errors import RuleError, ValidationError, near_misses
 from surgeon.graph import ModelGraph
-from surgeon.roundtrip import sites, to_graph
+from surgeon.roundtrip import layers_of, read_result, sites, to_graph
 
 Validate = Literal["outputs", "structure", "none"]
 MODES = ("outputs", "structure", "none")
@@ -77,8 +77,8 @@ def validate(
         >>> print(validate(model, model))
         compared structure, weights, outputs: equal
     """
-    graphs = to_graph(before), to_graph(after)
-    return _compare(*graphs, outputs=outputs, replaced=replaced, edited=edited)
+    graph = to_graph(before)
+    return _compare(graph, read_result(after, graph), outputs=outputs, replaced=replaced, edited=edited)
 
 
 def _compare(
@@ -87,7 +87,7 @@ def _compare(
     before, after = old.model, new.model
     compared, notes = ["structure", "weights"], []
     differences = _structure(old, new, replaced, edited=edited)
-    differences += _weights(before, after, replaced)
+    differences += _weights(old, new, replaced)
     if outputs and (replaced or edited):
         notes.append("outputs are not compared: the structure was changed")
     elif outputs and not differences:
@@ -106,8 +106,8 @@ def _compare(
 
 def _common(before: ModelGraph, after: ModelGraph) -> str:
     """Name the layers with weights that two models have in common: to train one is to train the other."""
-    owned = {id(node.op) for node in before}
-    found = [node.path for node in after if node.call_index == 0 and node.weights and id(node.op) in owned]
+    owned = {id(node.op) for node in before if node.weights}
+    found = [node.path for node in after if node.call_index == 0 and id(node.op) in owned]
     more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more
 
@@ -123,7 +123,7 @@ def check_rewrite(
     if mode == "none":
         return
     outputs = mode == "outputs"
-    report = _compare(before, to_graph(after), outputs=outputs, replaced=replaced, edited=edited)
+    report = _compare(before, read_result(after, before), outputs=outputs, replaced=replaced, edited=edited)
     if not report.ok:
         raise ValidationError(f"the rewritten {before.name!r} differs from its source:\n{report}")
 
@@ -159,10 +159,17 @@ def _structure(
     return lines
 
 
-def _weights(before: Any, after: Any, replaced: Collection[str]) -> list[str]:
+def _weights(before: ModelGraph, after: ModelGraph, replaced: Collection[str]) -> list[str]:
+    layers = dict(layers_of(before)), dict(layers_of(after))
+    common = {path for path, layer in layers[0].items() if layers[1].get(path) is layer}
     olds, news = (
-        {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
-        for model in (before, after)
+        {
+            paths.join(path, name): variable
+            for path, name, _, variable in paths.weights(
+                graph.model, [item for item in inside.items() if item[0] not in common]
+            )
+        }
+        for graph, inside in zip((before, after), layers, strict=True)
     )
     lines = []
     for path, variable in olds.items():

@@ -6,6 +6,8 @@ that are overwritten at once.
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,6 +24,7 @@ from surgeon._keras.names import (
     Tracker,
     serialization,
 )
+from surgeon._keras.resources import duplicate_resource
 from surgeon._keras.variables import watched
 
 TRACKED = (TrackedList, TrackedDict, TrackedOrderedDict, TrackedSet)
@@ -73,6 +76,35 @@ def bare_layer(old: Any, cls: type) -> Any:
     if keras.backend.backend() == "tensorflow":
         own.update(_saved_model_inputs_spec=None, _saved_model_arg_spec=None)
     return new
+
+
+def rewrapped(function: Any, old: Any, new: Any) -> Any | None:
+    """Return the function that Keras puts around a method of every layer, for the copy of a layer.
+
+    Args:
+        function: That function, of the layer.
+        old: The layer.
+        new: Its copy.
+
+    Returns:
+        `None` if it is not made as Keras makes it: somebody put another one in its place.
+    """
+    method: Any = getattr(function, "__wrapped__", None)
+    if getattr(method, "__self__", None) is not old or not isinstance(function, types.FunctionType):
+        return None
+    moved = types.MethodType(method.__func__, new)
+    replacements = {id(old): new, id(method): moved}
+    contents = [cell.cell_contents for cell in function.__closure__ or ()]
+    if any(id(content) not in replacements for content in contents) or vars(function).keys() != {
+        "__wrapped__"
+    }:
+        return None
+    cells = tuple(types.CellType(replacements[id(content)]) for content in contents)
+    wrapper = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, cells
+    )
+    wrapper.__kwdefaults__ = function.__kwdefaults__
+    return functools.update_wrapper(wrapper, moved)
 
 
 def tracker_of(layer: Any) -> Any:
@@ -150,15 +182,21 @@ def duplicate_variable(variable: Any, helper: Callable[[Any], Any]) -> Any:
     vars(copy).update(fields, _value=None)
     value = variable._value
     if value is not None:
+        fast = duplicate_resource(value) if keras.backend.backend() == "tensorflow" else None
         with watched(copy, watch=getattr(value, "trainable", copy._trainable)):
-            copy._initialize(value.value() if hasattr(value, "read_value") else keras.ops.copy(value))
+            if fast is not None:
+                copy._initialize(fast)
+            else:
+                copy._initialize(value.value() if hasattr(value, "read_value") else keras.ops.copy(value))
     return copy
 
 
 def is_immutable(value: Any) -> bool:
     """Whether an object is a tensor, or describes one or how a layer was made, and cannot change."""
+    if isinstance(value, serialization.SerializableDict):
+        return True
     if isinstance(value, KerasVariable | keras.KerasTensor):
         return False
-    if keras.ops.is_tensor(value) or isinstance(value, serialization.SerializableDict):
+    if keras.ops.is_tensor(value):
         return True
     return type(value).__module__.startswith("tensorflow.python.framework.")

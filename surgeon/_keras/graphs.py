@@ -45,6 +45,11 @@ def inbound_nodes(operation: Any) -> list[KerasNode]:
     return operation._inbound_nodes  # type: ignore[no-any-return]
 
 
+def operation_of(tensor: Any) -> Any:
+    """Return the operation whose call a symbolic tensor is an output of."""
+    return tensor._keras_history.operation
+
+
 def output_tensors(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """Return the symbolic outputs of a call, without recording it.
 

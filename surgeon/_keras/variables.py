@@ -14,6 +14,7 @@ from surgeon._keras.names import (
     backend,
     get_autocast_scope,
 )
+from surgeon._keras.resources import read_resource
 
 
 class FrozenVariable(KerasVariable):
@@ -148,7 +149,7 @@ def view(value: Any) -> np.ndarray:
     if isinstance(value, KerasVariable):
         value = value._value
     if keras.backend.backend() == "tensorflow":
-        value = value.value() if hasattr(value, "read_value") else value
+        value = read_resource(value) if hasattr(value, "read_value") else value
         with contextlib.suppress(TypeError, ValueError, BufferError):  # strings, bfloat16, sparse tensors
             return np.asarray(memoryview(value))
     return np.ascontiguousarray(keras.ops.convert_to_numpy(value))

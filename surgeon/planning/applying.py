@@ -121,8 +121,8 @@ def _kept(plan: Plan, graph: ModelGraph, scorer: Scorer) -> _Kept:
 
 def _touches(node: Node, touched: set[int]) -> bool:
     """Whether a layer has one of these variables, itself, inside, or tied to another layer's."""
-    if node.is_input or not isinstance(node.op, keras.layers.Layer):
-        return node.is_input
+    if not isinstance(node.op, keras.layers.Layer):
+        return False
     return bool(touched) and any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
 
 

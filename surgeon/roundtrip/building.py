@@ -105,6 +105,8 @@ class _Builder:
                 _keras.start_graph(op, _write_down(node, op, ((), {}))[0])
             outputs = _keras.inbound_nodes(op)[0].outputs
             made.note(node, outputs, fresh=node.is_new)
+        elif op is node.op and (kept := made.kept(node)) is not None:
+            outputs = kept
         else:
             fresh = made.is_fresh(node)
             unbuilt = isinstance(op, keras.layers.Layer) and not op.built
@@ -144,7 +146,7 @@ class _Builder:
 
     def _mask(self, node: Node, made: _Made) -> None:
         """Give the outputs of a call that was written down the implicit masks that go with them."""
-        if node.key in made.fresh:
+        if node.key in made.fresh or node.key in made.as_it_was:
             return  # Keras has done it
         outputs = [made.tensors[Ref(node.key, index)] for index in range(len(node.outputs))]
         masks = [made.mask(Ref(node.key, index)) for index in range(len(node.outputs))]
@@ -170,6 +172,7 @@ class _Made:
         fresh: Calls that were made anew.
         stale: Calls whose outputs have another shape than before.
         remade: Calls that were made anew, and all that depend on them: implicit masks may differ.
+        as_it_was: Calls of the source that are part of the new model, too.
     """
 
     live: Mapping[Ref, Any]
@@ -178,6 +181,23 @@ class _Made:
     fresh: set[str] = field(default_factory=set)
     stale: set[str] = field(default_factory=set)
     remade: set[str] = field(default_factory=set)
+    as_it_was: set[str] = field(default_factory=set)
+
+    def kept(self, node: Node) -> list[Any] | None:
+        """Return the outputs of the call in the source, if the call itself can be part of the new model.
+
+        That is so for a layer that both have, as long as all before it is shared, too.
+        """
+        if self.is_fresh(node) or any(self.tensors[ref] is not self.live.get(ref) for ref in node.inputs):
+            return None
+        tensors = [self.live.get(Ref(node.key, index)) for index in range(len(node.outputs))]
+        if any(tensor is None or _keras.operation_of(tensor) is not node.op for tensor in tensors):
+            return None
+        given = keras.tree.flatten((node.args, node.kwargs))
+        if any(isinstance(leaf, keras.Variable) for leaf in given):
+            return None
+        self.as_it_was.add(node.key)
+        return tensors
 
     def mask(self, ref: Ref) -> Any:
         """Return the implicit mask that a tensor had in the source."""

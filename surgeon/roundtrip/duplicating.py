@@ -35,6 +35,12 @@ ATOMS = (
 )  # fmt: skip
 """Values that nobody can change, so that original and copy may have them in common."""
 
+PLAIN = frozenset({type(None), bool, int, float, str, bytes, type, inspect.Signature, keras.DTypePolicy})
+"""The types of most of what a layer has, so that most of it is looked at only once."""
+
+WRAPPERS = ("build", "quantize")
+"""Methods around which Keras puts a function in every layer."""
+
 HELPERS = (
     keras.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint, keras.InputSpec,
     keras.quantizers.Quantizer, keras.random.SeedGenerator,
@@ -68,6 +74,7 @@ class Duplicator:
         self._undo: list[int] = []
         self._stateless: set[int] = set()
         self._alive: list[Any] = []
+        self._ways: dict[type, Callable[..., Any]] = {}
 
     def copy(self, value: Any) -> Any:
         """Return a copy of an object with its values; what belongs to no model in particular is used as is.
@@ -92,14 +99,21 @@ class Duplicator:
         return new
 
     def _copy(self, value: Any, within: Any = None) -> Any:
-        if isinstance(value, ATOMS):
+        if type(value) in PLAIN:
             return value
-        if id(value) in self.copies:
-            return self.copies[id(value)]
-        for kinds, copied in self._kinds:
-            if isinstance(value, kinds):
-                return copied(self, value, within)
-        return value if _keras.is_immutable(value) else self._object(value, within)
+        known = self.copies.get(id(value))
+        return known if known is not None else self._way_of(value)(self, value, within)
+
+    def _way_of(self, value: Any) -> Callable[..., Any]:
+        """Return how a value is copied; that is looked up once for each type."""
+        cls = type(value)
+        way = self._ways.get(cls)
+        if way is None:
+            found = (copied for kinds, copied in self._kinds if isinstance(value, kinds))
+            way = Duplicator._itself if isinstance(value, ATOMS) else next(found, Duplicator._other)
+            if value.__class__ is cls:  # a proxy says that it is of the class of what it stands for
+                self._ways[cls] = way
+        return way
 
     def _layer(self, old: Any, within: Any = None) -> Any:
         del within
@@ -115,9 +129,12 @@ class Duplicator:
         for name, value in vars(old).items():
             if name in _keras.MADE_ANEW and (name in own or name not in ("build", "quantize")):
                 continue
-            if not name.startswith("_surgeon_") and name != paths.STATE:
-                plain = name in reset or isinstance(value, ATOMS)
-                own[name] = reset.get(name, value) if plain else self._copy(value, new)
+            if name.startswith("_surgeon_") or name == paths.STATE:
+                continue
+            if name in WRAPPERS and (wrapper := _keras.rewrapped(value, old, new)) is not None:
+                own[name] = wrapper
+            else:
+                own[name] = reset[name] if name in reset else self._copy(value, new)
         _keras.finish_layer(old, new, lambda value: self.copies.get(id(value)))
         return new
 
@@ -200,15 +217,18 @@ class Duplicator:
         new.extend(self._copy(value, within) for value in old)
         return new
 
-    def _itself(self, old: Any, within: Any = None) -> Any:
+    def _deep(self, old: Any, within: Any = None) -> Any:
         """Return a copy that the object makes of itself."""
         del within
         return self._remember(old, copy.deepcopy(old))
 
-    def _tensor(self, old: Any, within: Any = None) -> Any:
-        """Return a symbolic tensor as it is: it is none of the graph that is copied."""
+    def _itself(self, old: Any, within: Any = None) -> Any:
+        """Return what nobody can change, or a symbolic tensor that is none of the graph that is copied."""
         del within
         return old
+
+    def _other(self, old: Any, within: Any = None) -> Any:
+        return old if _keras.is_immutable(old) else self._object(old, within)
 
     def _function(self, old: Any, within: Any = None) -> Any:
         """Return a function that closes over the copies of what another one closes over."""
@@ -281,8 +301,8 @@ class Duplicator:
         (types.FunctionType, _function),
         (types.MethodType, _method),
         (functools.partial, _applied),
-        ((np.ndarray, *GENERATORS), _itself),
-        (keras.KerasTensor, _tensor),
+        ((np.ndarray, *GENERATORS), _deep),
+        (keras.KerasTensor, _itself),
         (keras.Operation, _operation),
         (keras.Metric, _helper),
         (collections.deque, _deque),

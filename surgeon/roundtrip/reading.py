@@ -35,6 +35,25 @@ def to_graph(model: Any) -> ModelGraph:
     return _Reader(model).read(model, "")
 
 
+def read_result(model: Any, source: ModelGraph) -> ModelGraph:
+    """Return the graph of a model that was made from another one, to compare the two.
+
+    Calls that both models have are not read again, and weights are not described.
+
+    Args:
+        model: A model with a graph.
+        source: The graph that was read from the other model.
+    """
+    return _Reader(model, source).read(model, "")
+
+
+def layers_of(graph: ModelGraph) -> list[tuple[str, Any]]:
+    """Return `(path, layer)` for every layer inside the model of a graph, as `paths.walk` does."""
+    if "layers" not in graph.derived:
+        graph.derived["layers"] = tuple(paths.walk(graph.model))
+    return list(graph.derived["layers"])
+
+
 def sites(graph: ModelGraph) -> list[Node]:
     """Return one node for every layer of a graph at every depth, outermost first.
 
@@ -43,7 +62,7 @@ def sites(graph: ModelGraph) -> list[Node]:
     """
     if "sites" not in graph.derived:
         found: dict[int, Node] = {}
-        known = {} if graph.model is None else {id(layer): p for p, layer in paths.walk(graph.model)}
+        known = {} if graph.model is None else {id(layer): p for p, layer in layers_of(graph)}
         _collect(graph, found, known)
         for node in graph.held:
             found.setdefault(id(node.op), node)
@@ -87,12 +106,15 @@ def _inner_site(
 class _Reader:
     """Reads a model and the models nested in it; a shared one once."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, source: ModelGraph | None = None) -> None:
         self.root = root
-        self.trained = {id(variable) for variable in root.trainable_variables}
-        self.layers = list(paths.walk(root))
+        self.source = source
+        self.trained = None if source else {id(variable) for variable in root.trainable_variables}
+        self.layers = tuple(paths.walk(root))
         self.path_of = {id(layer): path for path, layer in self.layers}
         self.read_already: dict[int, ModelGraph] = {}
+        self.known: Mapping[int, Node] = source.derived.get("calls", {}) if source else {}
+        self.calls: dict[int, Node] = {}
 
     def read(self, model: Any, path: str) -> ModelGraph:
         if id(model) not in self.read_already:
@@ -117,8 +139,12 @@ class _Reader:
             outputs=map_leaves(_keras.output_structure(functional), ref_of),
             model=model,
         )
-        held = self._held(graph) if model is self.root else ()
-        return replace(graph, held=held) if held else graph
+        if model is self.root:
+            graph.derived.update(layers=self.layers, calls=self.calls)
+            if held := self._held(graph):
+                graph = replace(graph, held=held)
+                graph.derived.update(layers=self.layers, calls=self.calls)
+        return graph
 
     def _held(self, graph: ModelGraph) -> tuple[Node, ...]:
         """Return what attributes of models hold and no graph calls."""
@@ -126,31 +152,45 @@ class _Reader:
         found = []
         for path, layer in self.layers:
             if id(layer) not in known and not isinstance(layer, keras.Model):
-                own = layer_weights(layer, self.trained)
+                own = self._weights(layer)
                 name, kind = path.rpartition("/")[2], type(layer).__name__
                 found.append(Node(path, name, path, kind, weights=own, config=Config(layer), op=layer))
         return tuple(found)
 
+    def _weights(self, op: Any) -> tuple[Weight, ...]:
+        described = self.trained is not None and isinstance(op, keras.layers.Layer)
+        return layer_weights(op, self.trained) if described else ()
+
     def _node(self, keras_node: Any, key: str, ref_of: Callable[[Any], Any], path: str) -> Node:
+        op = keras_node.operation
+        # A layer that is used at several levels has one path, the shortest.
+        full = self.path_of.get(id(op), paths.join(path, op.name))
+        known = self.known.get(id(keras_node))
+        if known is not None and (known.key, known.path, known.inputs) == (
+            key, full, tuple(map(ref_of, keras_node.input_tensors)),
+        ):  # fmt: skip
+            return known
+        node = self.calls[id(keras_node)] = self._read_node(keras_node, key, ref_of, full)
+        return node
+
+    def _read_node(self, keras_node: Any, key: str, ref_of: Callable[[Any], Any], path: str) -> Node:
         op = keras_node.operation
         given = keras_node.arguments
         args, kwargs = ((), {}) if keras_node.is_input else map_leaves((given.args, given.kwargs), ref_of)
-        # A layer that is used at several levels has one path, the shortest.
-        full = self.path_of.get(id(op), paths.join(path, op.name))
         has_graph = isinstance(op, keras.Model) and _keras.functional_of(op) is not None
         return Node(
             key=key,
             name=op.name,
-            path=full,
+            path=path,
             class_name=type(op).__name__,
             call_index=int(key.rpartition(":")[2]) if ":" in key[len(op.name) :] else 0,
             args=tuple(args),
             kwargs=kwargs,
             outputs=tuple(spec_of(tensor) for tensor in keras_node.outputs),
-            weights=layer_weights(op, self.trained) if isinstance(op, keras.layers.Layer) else (),
+            weights=self._weights(op),
             config=Config(op),
             is_input=keras_node.is_input,
-            inner=self.read(op, full) if has_graph else None,
+            inner=self.read(op, path) if has_graph else None,
             implicit_masks=_implicit_masks(keras_node),
             op=op,
         )

@@ -6,9 +6,10 @@ import keras
 from keras import layers
 
 import surgeon as sg
-from surgeon import _keras
+from surgeon import _keras, paths
 from tests import zoo
 from tests.fidelity import check_exact
+from tests.helpers import same_bits, to_numpy
 
 
 def test_a_layer_and_a_model_that_are_called_twice():
@@ -109,3 +110,33 @@ def test_a_model_that_an_attribute_holds_has_its_calls_in_common():
     assert same.encoder.get_layer("dense") is same.get_layer("dense")
     assert len(same.get_layer("dense")._inbound_nodes) == 1
     assert keras.Model(same.input, same.encoder.output).count_params() == 15
+
+
+def _calls(model):
+    return {
+        path: (len(_keras.inbound_nodes(layer)), len(layer._outbound_nodes))
+        for path, layer in paths.walk(model)
+    }
+
+
+def test_what_both_models_share_is_not_called_again():
+    """Calls that both have are the same calls, up to the first that differs; the source stays as it was."""
+    x = keras.Input((4,), name="x")
+    common = layers.Dense(4, name="common")
+    masked = layers.Dense(4, name="left")(common(x))
+    joined = layers.Add(name="add")([masked, layers.Dense(4, name="right")(common(masked))])
+    model = keras.Model(x, layers.Dense(2, name="head")(joined))
+    before = _calls(model)
+    shared = sg.rewrite(model, [], share=True)
+    assert shared is not model
+    assert _calls(model) == before == _calls(shared)
+    assert [layer is shared.get_layer(layer.name) for layer in model.layers] == [True] * len(model.layers)
+
+    tuned = sg.rewrite(model, sg.freeze("right", "kernel"), share=True)
+    assert tuned.get_layer("right") is not model.get_layer("right")
+    assert tuned.get_layer("left") is model.get_layer("left")
+    more = {path: now[0] - before[path][0] for path, now in _calls(model).items()}
+    assert more == {"x": 0, "common": 0, "left": 0, "right": 0, "add": 1, "head": 1}
+    inputs = zoo.sample_inputs(model)
+    assert same_bits(to_numpy(tuned(inputs)), to_numpy(model(inputs)))
+    assert sg.validate(model, shared).ok
