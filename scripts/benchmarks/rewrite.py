@@ -52,6 +52,8 @@ def measure(model: Any, repeats: int) -> dict[str, Any]:
         "share ms": 1e3 * statistics.median(seconds["share"]),
         "copy ×": ratio(seconds["clone"], seconds["copy"]),
         "share ×": ratio(seconds["clone"], seconds["share"]),
+        "copy µs a layer": 1e6 * statistics.median(seconds["copy"]) / len(model.layers),
+        "share µs a layer": 1e6 * statistics.median(seconds["share"]) / len(model.layers),
     }
 
 
@@ -110,7 +112,7 @@ def models(group: str, only: list[str] | None) -> Iterator[tuple[str, Callable[[
     elif group == "hub":
         yield from hub(only)
     elif group == "chains":
-        yield from ((f"chain of {n}", lambda n=n: chain(n)) for n in (10, 100, 900))
+        yield from ((f"chain of {n}", lambda n=n: chain(n)) for n in (10, 100, 1000, 5000))
     elif group == "wide":
         yield from ((f"{n} branches", lambda n=n: wide(n)) for n in (100, 1000))
     else:
@@ -145,6 +147,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    # Surgeon asks for the depth that it needs; `clone_model` fails on 1,000 layers in a row without this.
+    sys.setrecursionlimit(100_000)
     rows: list[dict[str, Any]] = []
     for group in options.groups or GROUPS:
         mine = []

@@ -39,7 +39,8 @@ def make_variable(
     later if `like` itself is not initialized yet. A variable of the same shape lies across the
     devices of a `keras.distribution` as `like` does; any other has a copy on each.
     """
-    layout = like._layout if tuple(shape) == tuple(like.shape) else None
+    layout = getattr(like, "_layout", None) if tuple(shape) == tuple(like.shape) else None
+    placed = {} if layout is None else {"layout": layout}  # which backends know it differs between releases
     variable = (KerasVariable if trainable else FrozenVariable)(
         value_of,
         shape=tuple(shape),
@@ -49,7 +50,7 @@ def make_variable(
         aggregation=like.aggregation,
         synchronization=like.synchronization,
         name=name,
-        layout=layout,
+        **placed,
     )
     variable._path = f"{like.path.rpartition('/')[0]}/{name}".lstrip("/")
     return variable

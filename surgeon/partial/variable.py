@@ -142,7 +142,7 @@ class OnWhole:
         return assemble.assemble(base, _keras.read(compact), index, self.variable.axis)
 
 
-class GatheredConstraint(OnWhole):
+class GatheredConstraint(OnWhole, keras.constraints.Constraint):
     """Constrain the whole weight and keep the trainable elements of the result.
 
     A norm along an axis is the norm of all of that axis, frozen elements included.
@@ -154,7 +154,7 @@ class GatheredConstraint(OnWhole):
         return assemble.gather(constrained, self.frozen()[1], self.variable.axis)
 
 
-class AssembledRegularizer(OnWhole):
+class AssembledRegularizer(OnWhole, keras.regularizers.Regularizer):
     """Penalize the whole weight; only the trainable elements feel the gradient."""
 
     def __call__(self, compact: Any) -> Any:

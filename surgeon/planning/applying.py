@@ -20,6 +20,7 @@ from surgeon.planning.replay import check_built, edited_paths, replay
 from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
+from surgeon.roundtrip.collection import without_collection
 from surgeon.roundtrip.compiling import carry_compilation
 from surgeon.scoring import Scorer
 from surgeon.validation import Validate, check_mode, check_rewrite
@@ -42,6 +43,7 @@ def apply(
     return apply_to_graph(plan, graph, scorer, validate=validate, share=share, compilation=compilation)
 
 
+@without_collection()
 def apply_to_graph(
     plan: Plan,
     graph: ModelGraph,

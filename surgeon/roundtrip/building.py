@@ -11,6 +11,7 @@ import keras
 from surgeon import _keras
 from surgeon.errors import GraphError
 from surgeon.graph import ModelGraph, Node, Ref, map_leaves
+from surgeon.roundtrip.collection import without_collection
 from surgeon.roundtrip.copying import Copier
 from surgeon.roundtrip.models import assemble_model
 from surgeon.roundtrip.reading import live_tensors, to_graph
@@ -46,6 +47,7 @@ def to_model(graph: ModelGraph, *, share: bool = False) -> Any:
     return build(graph, shared=lambda node: share)
 
 
+@without_collection()
 def build(graph: ModelGraph, shared: Callable[[Node], bool]) -> Any:
     """Build a model; `shared` says for which nodes the operation is used and not copied."""
     builder = _Builder(shared)

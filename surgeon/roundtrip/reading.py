@@ -13,6 +13,7 @@ from surgeon import _keras, paths
 from surgeon.errors import ModelError, NoGraphError
 from surgeon.graph import ModelGraph, Node, Ref, TensorSpec, Weight, map_leaves
 from surgeon.partial import PartialVariable
+from surgeon.roundtrip.collection import without_collection
 
 
 def to_graph(model: Any) -> ModelGraph:
@@ -116,6 +117,7 @@ class _Reader:
         self.known: Mapping[int, Node] = source.derived.get("calls", {}) if source else {}
         self.calls: dict[int, Node] = {}
 
+    @without_collection()
     def read(self, model: Any, path: str) -> ModelGraph:
         if id(model) not in self.read_already:
             self.read_already[id(model)] = self._read(model, path)

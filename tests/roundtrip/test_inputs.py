@@ -72,6 +72,11 @@ def with_an_input_that_is_an_output():
     return keras.Model([a, b], [layers.Dense(2, name="head")(a), b])
 
 
+LOOSE_INPUTS = pytest.mark.skipif(
+    keras.version() < "3.13", reason="Keras 3.12 makes no model with an input that no layer reads"
+)
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -82,8 +87,8 @@ def with_an_input_that_is_an_output():
         of_a_dict_that_is_not_sorted,
         with_a_batch_size,
         with_several_dtypes,
-        with_an_unused_input,
-        with_an_input_that_is_an_output,
+        pytest.param(with_an_unused_input, marks=LOOSE_INPUTS),
+        pytest.param(with_an_input_that_is_an_output, marks=LOOSE_INPUTS),
     ],
     ids=lambda build: build.__name__,
 )
