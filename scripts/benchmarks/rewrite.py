@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from _measuring import interleaved, ratio, table, write_json
+from _page import summary, write_page
 
 import surgeon as sg
 
@@ -146,25 +146,25 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of models")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--page", type=Path, help="folder of the documentation, for speed.md and speed.svg")
     options = parser.parse_args()
     # Surgeon asks for the depth that it needs; `clone_model` fails on 1,000 layers in a row without this.
     sys.setrecursionlimit(100_000)
-    rows: list[dict[str, Any]] = []
+    groups: dict[str, list[dict[str, Any]]] = {}
     for group in options.groups or GROUPS:
         mine = []
         for name, make in models(group, options.only):
             keras.backend.clear_session()
             mine.append({"model": name, **measure(make(), options.repeats)})
             print(f"{name} …", file=sys.stderr)
-        print(f"\n{group}\n\n{table(mine)}")
-        for key in ("copy ×", "share ×"):
-            values = [row[key] for row in mine]
-            print(f"{key}: median {np.median(values):.1f}, from {min(values):.1f} to {max(values):.1f}")
+        print(f"\n{group}\n\n{table(mine)}\n\n{summary(mine)}")
         if group == "large":
             print(f"peak memory of a copy: {1 + peak_of_a_copy():.2f} of the source's weights")
-        rows += mine
+        groups[group] = mine
     print(f"\npeak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
-    write_json(options.json, rows)
+    write_json(options.json, [{"group": group, **row} for group, rows in groups.items() for row in rows])
+    if options.page:
+        write_page(options.page, groups)
 
 
 if __name__ == "__main__":
