@@ -8,6 +8,7 @@ from surgeon._keras.compilation import (
     shared_slots,
     slots_of,
 )
+from surgeon._keras.compiling import compiled_if_large
 from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -104,6 +105,7 @@ __all__ = [
     "bare_layer",
     "batches_of",
     "child_layers",
+    "compiled_if_large",
     "compile_arguments",
     "convert_to_tensor",
     "copy_paths",
