@@ -83,6 +83,14 @@ def variants(model: Any, layer: str, fraction: float) -> list[Variant]:
 
     frozen = sg.rewrite(model, [], validate="none")
     frozen.get_layer(layer).trainable = False
+    splits = []
+    if hasattr(frozen.get_layer(layer), "units"):
+        splits = [
+            ("channels, split", partly(sg.channels(fraction, by="random"))),
+            ("rows, split", partly(sg.rows(fraction, by="random"))),
+        ]
+        for _, variant in splits:
+            sg.split_compute(variant, layer)
     return [
         ("stock", sg.rewrite(model, [], validate="none")),
         ("frozen", frozen),
@@ -90,6 +98,7 @@ def variants(model: Any, layer: str, fraction: float) -> list[Variant]:
         ("channels", partly(sg.channels(fraction, by="random"))),
         ("rows", partly(sg.rows(fraction, by="random"))),
         ("elements", partly(sg.elements(fraction, by="random"))),
+        *splits,
         ("mask by hand", masked(model, layer, fraction)),
     ]
 

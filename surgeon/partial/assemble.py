@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from surgeon import _keras
+from surgeon.partial.gradients import Tensors, with_gradient
 
 
 def gather(full: Any, index: Any, axis: int | None) -> Any:
@@ -46,7 +48,9 @@ def _scatter_slices(base: Any, compact: Any, index: Any, axis: int) -> Any:
     it into the multiplication behind it, which then adds up in another order than the stock layer's.
     """
     trains, source = positions(index, base.shape[axis])
-    if axis == len(base.shape) - 1:  # nor is a gather along the innermost axis fast
+    # Nor is a gather along the innermost axis fast there. Elsewhere it is, and PyTorch's result would lie
+    # in memory in another order, for which its multiplication takes another kernel.
+    if axis == len(base.shape) - 1 and keras.backend.backend() == "tensorflow":
         rows = ops.transpose(ops.reshape(compact, (-1, index.shape[0])))
         spread = ops.reshape(ops.transpose(ops.take(rows, source, axis=0)), base.shape)
     else:
@@ -72,17 +76,12 @@ def positions(index: Any, count: int) -> tuple[Any, Any]:
 
 
 def assemble(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
-    """Return the whole weight; its gradient goes to `compact` alone, as one gather.
+    """Return the whole weight; its gradient goes to `compact` alone, as one gather."""
 
-    `base` gets no gradient by construction: it is not an argument of the differentiated function.
-    """
-    base = ops.stop_gradient(base)
+    def forward(compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
+        return scatter(base, compact, index, axis), (index,)
 
-    @ops.custom_gradient
-    def whole(compact: Any) -> Any:
-        def gradient(*args: Any, upstream: Any = None) -> Any:
-            return gather(args[0] if upstream is None else upstream, index, axis)
+    def backward(saved: Tensors, upstream: Any) -> Tensors:
+        return (gather(upstream, saved[0], axis),)
 
-        return scatter(base, compact, index, axis), gradient
-
-    return whole(compact)
+    return with_gradient(forward, backward, (compact,), (base, index))

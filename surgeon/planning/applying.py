@@ -14,7 +14,7 @@ from surgeon.partial import Part, PartialVariable, Spec, attach
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import WeightSite, weight_sites
 from surgeon.planning.carrying import fill
-from surgeon.planning.flags import loosened, release, still_layers
+from surgeon.planning.flags import loosened, release, split_layers, still_layers
 from surgeon.planning.plan import Plan
 from surgeon.planning.replay import check_built, edited_paths, replay
 from surgeon.planning.resolving import Resolver
@@ -72,7 +72,7 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)
-    _attach(rewritten, plan, parts, still | kept.still, scorer)
+    _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer)
     _adapt(rewritten, plan)
     if plan.journal:
         check_built(edited, rewritten)
@@ -128,7 +128,14 @@ def _touches(node: Node, touched: set[int]) -> bool:
     return bool(touched) and any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
 
 
-def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str], scorer: Scorer) -> None:
+def _attach(
+    model: Any,
+    plan: Plan,
+    parts: dict[str, Part],
+    still: frozenset[str],
+    split: frozenset[str],
+    scorer: Scorer,
+) -> None:
     if not (parts or still or plan.asks):
         return
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
@@ -141,7 +148,7 @@ def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str
                 raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
             parts[path] = resolver.part(path)
     spec = {path: part for path, part in parts.items() if not isinstance(weights[path], PartialVariable)}
-    attach(model, Spec(spec, still))
+    attach(model, Spec(spec, still, split))
     release(model, [path for path in plan.asks if not parts[path].is_none])
     forget_functions(model)
 
