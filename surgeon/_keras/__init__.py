@@ -68,6 +68,7 @@ from surgeon._keras.names import (
 )
 from surgeon._keras.saving import accepts, describe_class, register_name, serialize_like_stock
 from surgeon._keras.variables import (
+    ComposedVariable,
     autocast_dtype,
     autocasts,
     convert_to_tensor,
@@ -92,6 +93,7 @@ __all__ = [
     "MADE_ANEW",
     "TORCH_PARAMETERS",
     "TRACKED",
+    "ComposedVariable",
     "Functional",
     "KerasNode",
     "KerasVariable",

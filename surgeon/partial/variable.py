@@ -13,7 +13,7 @@ from surgeon.partial import assemble, calls
 from surgeon.partial.part import Part
 
 
-class PartialVariable(_keras.KerasVariable):
+class PartialVariable(_keras.ComposedVariable):
     """A weight of which only a part trains.
 
     It looks like the weight that it replaces: same name, path, shape, dtype, regularizer and
