@@ -1,7 +1,7 @@
 """Prints the bytes that one variant of a case of `training.py` takes at most while it trains.
 
 Weights, slots, gradients, activations and temporaries. On JAX what XLA plans for a step; on TensorFlow, which
-plans nothing, the peak of the process's resident memory in some steps, less what it was before the model: Linux
+plans nothing, the peak of the resident memory in some steps, less what it was before the model: Linux
 only, and of use for models of some hundred megabytes, because compilers take their share now and then.
 """
 
