@@ -69,6 +69,29 @@ def loosened(wanted: Iterable[str], graph: ModelGraph, weights: Mapping[str, Wei
     }
 
 
+def able_to_train(model: Any, new: Iterable[str]) -> list[str]:
+    """Return the weights of new layers that train as far as their own flags say.
+
+    Args:
+        model: The rewritten model, whose flags may say otherwise.
+        new: Paths of the new layers.
+    """
+    layers, heads = dict(paths.walk(model)), set(new)
+
+    def own(path: str) -> list[str]:
+        owners = _owners(path)[1:]
+        first = next((number for number, owner in enumerate(owners) if owner in heads), len(owners))
+        return owners[first:]
+
+    return [
+        full
+        for path, name, _, variable in paths.weights(model)
+        if own(full := paths.join(path, name))
+        and stored(variable).trainable
+        and all(_keras.trainable_flag(layers[owner]) for owner in own(full) if owner in layers)
+    ]
+
+
 def release(model: Any, weights: Iterable[str]) -> None:
     """Set every flag that would keep these weights from training, and no other.
 
