@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from surgeon.planning import make_plan
     from surgeon.planning import rewrite as rewrite
     from surgeon.planning import split as split
+    from surgeon.planning import split_compute as split_compute
     from surgeon.plots import plot_depth as plot_depth
     from surgeon.plots import plot_drift as plot_drift
     from surgeon.plots import plot_mask as plot_mask
@@ -253,6 +254,7 @@ _PUBLIC = {
     "share": "rules:share",
     "snip": "select:snip",
     "split": "planning:split",
+    "split_compute": "planning:split_compute",
     "strip_training_only": "library:strip_training_only",
     "to_average_pooling": "library:to_average_pooling",
     "to_graph": "roundtrip:to_graph",

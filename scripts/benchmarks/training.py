@@ -4,7 +4,7 @@ Each case is timed against the stock layer, the layer frozen whole by Keras's fl
 write by hand. All variants of a case take turns in one process; what counts is processor time, as a ratio to
 the stock layer's.
 
-    scripts/benchmark training --backend jax --fractions 0.1 --cases conv_256,dense_1024
+    scripts/benchmark training --backend jax --fractions 0.1 --cases conv_256,dense_1024 --memory
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-
-Variant = tuple[str, Any]
 
 
 def parse() -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fractions", default="0.01,0.1,0.5,0.9")
     parser.add_argument("--cases", default="dense_1024,dense_4096,conv_64,conv_256")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--memory", action="store_true", help="peak memory too, each in a process of its own")
     return parser.parse_args()
 
 
@@ -51,47 +53,68 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
 
     keras.utils.clear_session()
     model, x, y, layer = CASES[case]()
-    found = variants(model, layer, fraction)
-    for _, variant in found:
-        variant.compile("adam", "mse", jit_compile=options.jit if options.backend == "tensorflow" else "auto")
+    found = {name: make() for name, make in variants(model, layer, fraction).items()}
+    for variant in found.values():
+        compile_for(variant, options)
         variant.train_on_batch(x, y)
         variant.predict_on_batch(x)
-    steps = interleaved({name: lambda v=v: v.train_on_batch(x, y) for name, v in found}, options.repeats)
-    calls = interleaved({name: lambda v=v: v.predict_on_batch(x) for name, v in found}, options.repeats)
-    memory = {name: peak_memory(v, x, y) if options.backend == "jax" else None for name, v in found}
-    slots = {name: slot_bytes(v) for name, v in found}
-    for name, _ in found:
-        share = f"{memory[name] / memory['stock']:.2f}" if memory[name] and memory["stock"] else "-"
+    steps = interleaved(
+        {name: lambda v=v: v.train_on_batch(x, y) for name, v in found.items()}, options.repeats
+    )
+    calls = interleaved(
+        {name: lambda v=v: v.predict_on_batch(x) for name, v in found.items()}, options.repeats
+    )
+    slots = {name: slot_bytes(v) for name, v in found.items()}
+    memory = {name: peak_memory(case, name, fraction, options) for name in found} if options.memory else {}
+    for name in found:
+        part = "" if name in ("stock", "frozen", "kernel frozen") else f" {fraction:.0%}"
         row = (
             f"{steps[name] / steps['stock']:.2f}",
             f"{calls[name] / calls['stock']:.2f}",
             f"{slots[name] / slots['stock']:.3f}",
-            share,
+            f"{memory[name] / memory['stock']:.2f}" if memory else "-",
         )
-        print(
-            f"| {name} {f'{fraction:.0%}' if name not in ('stock', 'frozen') else ''} | {' | '.join(row)} |",
-            flush=True,
-        )
+        print(f"| {name}{part} | {' | '.join(row)} |", flush=True)
 
 
-def variants(model: Any, layer: str, fraction: float) -> list[Variant]:
-    """Return the model in every variant; only `layer` differs."""
+def compile_for(model: Any, options: argparse.Namespace) -> None:
+    """Compile a variant as the options say."""
+    model.compile("adam", "mse", jit_compile=options.jit if options.backend == "tensorflow" else "auto")
+
+
+def variants(model: Any, layer: str, fraction: float) -> dict[str, Callable[[], Any]]:
+    """Return what makes the model in each variant; only `layer` differs."""
     import surgeon as sg
+
+    def copied() -> Any:
+        return sg.rewrite(model, [], validate="none")
 
     def partly(selection: Any) -> Any:
         return sg.rewrite(model, sg.train(layer, kernel=selection), validate="none")
 
-    frozen = sg.rewrite(model, [], validate="none")
-    frozen.get_layer(layer).trainable = False
-    return [
-        ("stock", sg.rewrite(model, [], validate="none")),
-        ("frozen", frozen),
-        ("kernel frozen", sg.rewrite(model, sg.freeze(layer, "kernel"), validate="none")),
-        ("channels", partly(sg.channels(fraction, by="random"))),
-        ("rows", partly(sg.rows(fraction, by="random"))),
-        ("elements", partly(sg.elements(fraction, by="random"))),
-        ("mask by hand", masked(model, layer, fraction)),
-    ]
+    def frozen() -> Any:
+        made = copied()
+        made.get_layer(layer).trainable = False
+        return made
+
+    def split(selection: Any) -> Any:
+        made = partly(selection)
+        sg.split_compute(made, layer)
+        return made
+
+    channels, rows, elements = (kind(fraction, by="random") for kind in (sg.channels, sg.rows, sg.elements))
+    made = {
+        "stock": copied,
+        "frozen": frozen,
+        "kernel frozen": lambda: sg.rewrite(model, sg.freeze(layer, "kernel"), validate="none"),
+        "channels": lambda: partly(channels),
+        "rows": lambda: partly(rows),
+        "elements": lambda: partly(elements),
+        "mask by hand": lambda: masked(model, layer, fraction),
+    }
+    if hasattr(model.get_layer(layer), "units"):
+        made |= {"channels, split": lambda: split(channels), "rows, split": lambda: split(rows)}
+    return made
 
 
 def masked(model: Any, layer: str, fraction: float) -> Any:
@@ -137,30 +160,15 @@ def slot_bytes(model: Any) -> int:
     )
 
 
-def peak_memory(model: Any, x: Any, y: Any) -> float:
-    """Return the bytes that a step needs, as XLA plans them: arguments, results and temporaries."""
-    import jax
-
-    def loss(trainable: Any, rest: Any) -> Any:
-        outputs, rest = model.stateless_call(trainable, rest, x, training=True)
-        return ((outputs - y) ** 2).mean(), rest
-
-    def step(trainable: Any, rest: Any, slots: Any) -> Any:
-        gradients, rest = jax.grad(loss, has_aux=True)(trainable, rest)
-        return *model.optimizer.stateless_apply(slots, gradients, trainable), rest
-
-    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
-    state = [[variable.value for variable in group] for group in groups]
-    plan = jax.jit(step, donate_argnums=(0, 2)).lower(*state).compile().memory_analysis()
-    return float(
-        plan.argument_size_in_bytes
-        + plan.output_size_in_bytes
-        + plan.temp_size_in_bytes
-        - plan.alias_size_in_bytes
-    )
+def peak_memory(case: str, variant: str, fraction: float, options: argparse.Namespace) -> int:
+    """Return the bytes that the model and a training step of it take at most, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).parent / "_step_memory.py"), case, variant, str(fraction)]
+    command += ["--backend", options.backend, *(["--jit"] if options.jit else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
 
 
-def dense(units: int, batch: int) -> Any:
+def dense(units: int, batch: int, start_with: str) -> Any:
     """Return a Dense of so many units between two cheap layers."""
     import keras
     import numpy as np
@@ -168,28 +176,30 @@ def dense(units: int, batch: int) -> Any:
     start = keras.Input((units,))
     x = keras.layers.Rescaling(1.0)(start)
     x = keras.layers.LayerNormalization(name="before")(x)  # the gradient of the inputs is needed
-    x = keras.layers.Dense(units, activation="relu", name="subject")(x)
+    x = keras.layers.Dense(units, activation="relu", kernel_initializer=start_with, name="subject")(x)
     model = keras.Model(start, keras.layers.Dense(1, name="head")(x))
     return model, np.ones((batch, units), "float32"), np.ones((batch, 1), "float32"), "subject"
 
 
-def conv(filters: int, side: int, batch: int) -> Any:
+def conv(filters: int, side: int, batch: int, start_with: str) -> Any:
     """Return a 3 × 3 Conv2D between two cheap layers."""
     import keras
     import numpy as np
 
     start = keras.Input((side, side, filters))
     x = keras.layers.DepthwiseConv2D(1, name="before")(start)
-    x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name="subject")(x)
+    x = keras.layers.Conv2D(
+        filters, 3, padding="same", activation="relu", kernel_initializer=start_with, name="subject"
+    )(x)
     model = keras.Model(start, keras.layers.Dense(1, name="head")(keras.layers.GlobalAveragePooling2D()(x)))
     return model, np.ones((batch, side, side, filters), "float32"), np.ones((batch, 1), "float32"), "subject"
 
 
 CASES: dict[str, Callable[[], Any]] = {
-    "dense_1024": lambda: dense(1024, 256),
-    "dense_4096": lambda: dense(4096, 64),
-    "conv_64": lambda: conv(64, 28, 16),
-    "conv_256": lambda: conv(256, 14, 16),
+    "dense_1024": lambda start_with="glorot_uniform": dense(1024, 256, start_with),
+    "dense_4096": lambda start_with="glorot_uniform": dense(4096, 64, start_with),
+    "conv_64": lambda start_with="glorot_uniform": conv(64, 28, 16, start_with),
+    "conv_256": lambda start_with="glorot_uniform": conv(256, 14, 16, start_with),
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from surgeon._keras.compilation import (
     shared_slots,
     slots_of,
 )
+from surgeon._keras.compiling import compiled_if_large
 from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -67,6 +68,7 @@ from surgeon._keras.names import (
 )
 from surgeon._keras.saving import accepts, describe_class, register_name, serialize_like_stock
 from surgeon._keras.variables import (
+    ComposedVariable,
     autocast_dtype,
     autocasts,
     convert_to_tensor,
@@ -91,6 +93,7 @@ __all__ = [
     "MADE_ANEW",
     "TORCH_PARAMETERS",
     "TRACKED",
+    "ComposedVariable",
     "Functional",
     "KerasNode",
     "KerasVariable",
@@ -105,6 +108,7 @@ __all__ = [
     "batches_of",
     "child_layers",
     "compile_arguments",
+    "compiled_if_large",
     "convert_to_tensor",
     "copy_paths",
     "copy_settings",

@@ -122,6 +122,7 @@ def replace_variable(layer: Any, old: Any, new: Any) -> None:
                 layer._tracker.stored_ids[store].add(id(new))
     replace_attribute(layer, old, new)
     layer._post_untrack_variable(old)
+    _replace_dependency(layer, old, new)
 
 
 def replace_attribute(layer: Any, old: Any, new: Any) -> None:
@@ -135,6 +136,14 @@ def replace_attribute(layer: Any, old: Any, new: Any) -> None:
                 for position, item in enumerate(value):
                     if item is old:
                         list.__setitem__(value, position, new)
+
+
+def _replace_dependency(layer: Any, old: Any, new: Any) -> None:
+    """Let TensorFlow's own checkpoints save `new`; `old` would be kept, and saved as it was."""
+    listed = layer.__dict__.get("_self_unconditional_checkpoint_dependencies") or []
+    for position, dependency in enumerate(listed):
+        if dependency.ref is old:
+            list.__setitem__(listed, position, type(dependency)(dependency.name, new))
 
 
 def add_child_layer(layer: Any, name: str, child: Any) -> None:

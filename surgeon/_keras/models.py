@@ -59,8 +59,15 @@ def copy_settings(old: Any, new: Any) -> None:
     """Copy what a model was told when it was made, and what it says when it is saved."""
     for name in _SETTINGS:
         if name in vars(old):
-            vars(new)[name] = vars(old)[name]
+            vars(new)[name] = _without_tracker(vars(old)[name])
     set_trainable_flag(new, trainable_flag(old))
+
+
+def _without_tracker(value: Any) -> Any:
+    """Return a plain container in the place of one that would keep its model, layers and all, in memory."""
+    if not hasattr(value, "tracker"):
+        return value
+    return next(kind(value) for kind in (dict, list, set) if isinstance(value, kind))
 
 
 def reorder_child_layers(model: Any, order: list[Any]) -> None:

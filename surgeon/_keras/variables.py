@@ -30,6 +30,20 @@ class FrozenVariable(KerasVariable):
         """Ignore `for variable in model.variables: variable.trainable = True`."""
 
 
+class ComposedVariable(KerasVariable):
+    """A variable without storage of its own: a checkpoint of TensorFlow's holds its value."""
+
+    @property
+    def _shared_name(self) -> str:
+        return str(self.path)
+
+    def _serialize_to_tensors(self) -> dict[str, Any]:
+        return {"VARIABLE_VALUE": self.value}
+
+    def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
+        return self.assign(restored_tensors["VARIABLE_VALUE"])
+
+
 def make_variable(
     value_of: Callable[..., Any], like: Any, *, shape: Any, dtype: str, name: str, trainable: bool
 ) -> Any:

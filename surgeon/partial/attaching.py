@@ -11,7 +11,7 @@ import keras
 
 from surgeon import _keras, paths
 from surgeon.errors import SelectionError, WeightNameError, near_misses
-from surgeon.partial.layer import KEEPERS, PENDING, STILL, refresh_reads, set_class, spec_of
+from surgeon.partial.layer import KEEPERS, PENDING, SPLIT, STILL, refresh_reads, set_class, spec_of
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
 from surgeon.partial.state import PartialState
@@ -32,7 +32,7 @@ def attach(root: Any, spec: Spec) -> None:
     """
     layers = {"": root, **dict(paths.walk(root))}
     found = {path: _find(layers, path, part) for path, part in spec.weights.items()}
-    unknown = spec.still - layers.keys()
+    unknown = (spec.still | spec.split) - layers.keys()
     if unknown:
         raise WeightNameError(f"no layer {min(unknown)!r}{near_misses(min(unknown), layers)}")
     holders = _holders(layers)
@@ -47,6 +47,8 @@ def attach(root: Any, spec: Spec) -> None:
             touched[holder_path] = layers[holder_path]
     for path in spec.still:
         vars(layers[path])[STILL] = True
+    for path in spec.split:
+        vars(layers[path])[SPLIT] = True
     _set_classes(layers, touched)
 
 
@@ -170,7 +172,7 @@ def keep_promise(layer: Any, *, at_last: bool = False) -> bool:
     if spec is None:
         return True
     layers = {"": layer, **dict(paths.walk(layer))}
-    named = {path.rpartition("/")[0] for path in spec.weights} | spec.still
+    named = {path.rpartition("/")[0] for path in spec.weights} | spec.still | spec.split
     if not at_last and any(path not in layers or not layers[path].built for path in named):
         return False
     vars(layer).pop(PENDING)

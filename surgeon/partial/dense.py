@@ -9,10 +9,10 @@ import keras
 from keras import ops
 
 from surgeon import _keras
-from surgeon.partial import fast
+from surgeon.partial import fast, splitting
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
-from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
+from surgeon.partial.layer import FAST_PATHS, SPLIT, PartialHost, named_partial
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
 
@@ -23,12 +23,14 @@ class FastDense:
     fast_weights = ("kernel",)
 
     def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
-        """Return what `keras.layers.Dense.call` returns, bit for bit."""
+        """Return what `keras.layers.Dense.call` returns: bit for bit, or up to rounding if told to split."""
         kernel = fast_weight(self, "kernel")
         if kernel is None or self.lora_enabled or _keras.is_sparse(inputs):
             return keras.layers.Dense.call(self, inputs, training=training)
-        side: fast.Side = "out" if kernel.axis == 1 else "in"
-        x = fast.apply(ops.matmul, inputs, kernel, side, -1)
+        if vars(self).get(SPLIT):
+            x = splitting.multiply(inputs, kernel)
+        else:
+            x = fast.apply(ops.matmul, inputs, kernel, "out" if kernel.axis == 1 else "in", -1)
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return x if self.activation is None else self.activation(x)

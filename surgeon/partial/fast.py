@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-import keras
 from keras import ops
 
 from surgeon import _keras, paths
 from surgeon.partial import assemble
+from surgeon.partial.gradients import Tensors, vjp, with_gradient
 from surgeon.partial.variable import PartialVariable
 
 Operation = Callable[[Any, Any], Any]
@@ -45,51 +45,23 @@ def apply(
         side: Whether that axis counts the weight's inputs or its outputs.
         channel_axis: The axis of the inputs, or of the result, that it corresponds to.
     """
-    base, index, dtype = (
-        _keras.read(variable.base),
-        _keras.read(variable.index),
-        _keras.stored_dtype(variable),
-    )
-    compute = _keras.autocast_dtype() or dtype
-    base = ops.stop_gradient(base)
+    stored = _keras.stored_dtype(variable)
+    compute = _keras.autocast_dtype() or stored
 
-    @ops.custom_gradient
-    def partly(inputs: Any, compact: Any) -> Any:
+    def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
         whole = ops.cast(assemble.scatter(base, compact, index, variable.axis), compute)
+        return operation(inputs, whole), (inputs, compact, whole, index)
 
-        def gradient(*args: Any, upstream: Any = None) -> Any:
-            upstream = args[0] if upstream is None else upstream
-            to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
-            some_inputs, some_upstream = inputs, upstream
-            if side == "out":
-                some_upstream = ops.take(upstream, index, axis=channel_axis)
-            else:
-                some_inputs = ops.take(inputs, index, axis=channel_axis)
-            slices = ops.cast(compact, compute)
-            to_compact = vjp(lambda kernel: operation(some_inputs, kernel), slices, some_upstream)
-            return to_inputs, ops.cast(to_compact, dtype)
+    def backward(saved: Tensors, upstream: Any) -> Tensors:
+        inputs, compact, whole, index = saved
+        to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
+        if side == "out":
+            upstream = ops.take(upstream, index, axis=channel_axis)
+        else:
+            inputs = ops.take(inputs, index, axis=channel_axis)
+        slices = ops.cast(compact, compute)
+        to_compact = vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
+        return to_inputs, ops.cast(to_compact, stored)
 
-        return operation(inputs, whole), gradient
-
-    return partly(inputs, _keras.read(variable.compact))
-
-
-def vjp(function: Callable[[Any], Any], at: Any, upstream: Any) -> Any:
-    """Return the vector-Jacobian product of a function of one tensor."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            tape.watch(at)
-            result = function(at)
-        return tape.gradient(result, at, output_gradients=upstream)
-    if backend == "jax":
-        import jax
-
-        return jax.vjp(function, at)[1](upstream)[0]
-    import torch
-
-    with torch.enable_grad():
-        leaf = at.detach().requires_grad_()
-        return torch.autograd.grad(function(leaf), leaf, upstream)[0]
+    base, compact, index = map(_keras.read, (variable.base, variable.compact, variable.index))
+    return with_gradient(forward, backward, (inputs, compact), (base, index))

@@ -21,7 +21,9 @@ REVIVER = "surgeon>Partial"
 """Registered name of the class that rebuilds a partly trainable layer from its config."""
 
 PENDING, STILL, READS = "_surgeon_pending", "_surgeon_still", "_surgeon_reads"
-"""Attributes of a layer: a spec that waits for `build`; frozen as a whole; what a call reads."""
+SPLIT = "_surgeon_split"
+"""Attributes of a layer: a spec that waits for `build`; frozen as a whole; what a call reads; told to
+compute with its frozen and its trainable part one by one."""
 
 
 class PartialLayer:
@@ -134,14 +136,16 @@ def spec_of(root: Any) -> Spec:
     pending = vars(root).get(PENDING)
     if pending is not None:
         return pending  # type: ignore[no-any-return]
-    weights, still = {}, set()
+    weights, still, split = {}, set(), set()
     for path, layer in [("", root), *paths.walk(root)]:
         if vars(layer).get(STILL):
             still.add(path)
+        if vars(layer).get(SPLIT):
+            split.add(path)
         for name, variable in own_partial(layer).items():
             if variable.owner is layer:
                 weights[paths.join(path, name)] = variable.part
-    return Spec(weights, frozenset(still))
+    return Spec(weights, frozenset(still), frozenset(split))
 
 
 FAST_PATHS: list[tuple[type, type]] = []

@@ -11,20 +11,22 @@ from surgeon.partial.part import Part
 
 @dataclass(frozen=True)
 class Spec:
-    """Which weights are frozen, wholly or in part, and which layers hold still.
+    """Which weights are frozen, wholly or in part; which layers hold still, and which split their product.
 
     Attributes:
         weights: The part that trains, by the weight's path from where the spec lives, or one of
             the words `"all"` and `"none"`. Weights that are not named train as their layer says.
         still: Paths of the layers that are frozen *as a whole*: what training updates besides
             the weights (moving statistics) does not move either.
+        split: Paths of the layers that compute with their frozen and their trainable part one by one.
     """
 
     weights: Mapping[str, Part | str] = field(default_factory=dict)
     still: frozenset[str] = frozenset()
+    split: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.weights or self.still)
+        return bool(self.weights or self.still or self.split)
 
     def within(self, prefix: str) -> Spec:
         """Return what lies inside of the layer at `prefix`, with paths counted from there."""
@@ -32,13 +34,19 @@ class Spec:
             return self
         lead = prefix + "/"
         weights = {path[len(lead) :]: part for path, part in self.weights.items() if path.startswith(lead)}
-        still = {path[len(lead) :] for path in self.still if path.startswith(lead)}
-        return Spec(weights, frozenset(still | ({""} if prefix in self.still else set())))
+
+        def layers(given: frozenset[str]) -> frozenset[str]:
+            inside = {path[len(lead) :] for path in given if path.startswith(lead)}
+            return frozenset(inside | ({""} if prefix in given else set()))
+
+        return Spec(weights, layers(self.still), layers(self.split))
 
     def to_config(self) -> dict[str, Any]:
         """Return JSON data."""
         weights = {p: part if isinstance(part, str) else part.to_config() for p, part in self.weights.items()}
-        return {"weights": weights, "still": sorted(self.still)}
+        config: dict[str, Any] = {"weights": weights, "still": sorted(self.still)}
+        # Not where there is none, so that older versions read what they understand.
+        return {**config, "split": sorted(self.split)} if self.split else config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Spec:
@@ -49,4 +57,4 @@ class Spec:
         """
         given = config.get("weights", {}).items()
         weights = {path: part if isinstance(part, str) else Part.from_config(part) for path, part in given}
-        return cls(weights, frozenset(config.get("still", ())))
+        return cls(weights, frozenset(config.get("still", ())), frozenset(config.get("split", ())))

@@ -13,7 +13,7 @@ from surgeon.partial import assemble, calls
 from surgeon.partial.part import Part
 
 
-class PartialVariable(_keras.KerasVariable):
+class PartialVariable(_keras.ComposedVariable):
     """A weight of which only a part trains.
 
     It looks like the weight that it replaces: same name, path, shape, dtype, regularizer and
@@ -120,19 +120,27 @@ class OnWhole:
     def __init__(self, variable: PartialVariable) -> None:
         self.variable = variable
         self._kept: tuple[Any, Any] | None = None
+        self._is_in_traces = False
         self.keep()
 
     def keep(self) -> None:
-        """Keep a copy of the frozen part: under JAX, an optimizer's update cannot read variables."""
+        """Keep a copy of the frozen part: under JAX, an optimizer's update cannot read variables.
+
+        The copy becomes a constant of each step that is traced, so a step with another one is forgotten.
+        """
         parts = (self.variable.base, self.variable.index)
         if keras.backend.backend() == "jax" and all(map(_keras.is_readable, parts)):
             first, second = (np.array(ops.convert_to_numpy(part.value)) for part in parts)
-            self._kept = (first, second)
+            kept, self._kept = self._kept, (first, second)
+            if self._is_in_traces and not all(map(np.array_equal, kept or (), self._kept)):
+                _keras.forget_traces()
+                self._is_in_traces = False
 
     def frozen(self) -> tuple[Any, Any]:
         """Return `base` and `index` as tensors: the variables' own where they can be read."""
         parts = (self.variable.base, self.variable.index)
         if self._kept is not None and not all(map(_keras.is_readable, parts)):
+            self._is_in_traces = True
             return ops.convert_to_tensor(self._kept[0]), ops.convert_to_tensor(self._kept[1])
         return _keras.read(parts[0]), _keras.read(parts[1])
 

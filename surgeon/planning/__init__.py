@@ -11,6 +11,7 @@ from surgeon.planning.plan import Plan
 from surgeon.planning.plan_json import plan_from_json
 from surgeon.planning.replay import edited_paths
 from surgeon.planning.rewriting import rewrite
+from surgeon.planning.splitting import split_compute
 
 __all__ = [
     "Plan",
@@ -26,5 +27,6 @@ __all__ = [
     "plan_from_json",
     "rewrite",
     "split",
+    "split_compute",
     "train_parts",
 ]

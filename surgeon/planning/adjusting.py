@@ -75,7 +75,7 @@ def train_parts(model: Any, parts: dict[str, Part], still: frozenset[str], wante
     if fresh is not None:
         _go_on(model, fresh, before, replaced=replaced)
     if replaced:
-        _trace_anew(model)
+        trace_anew(model)
 
 
 def _go_on(model: Any, fresh: Any, before: Stored, *, replaced: bool) -> None:
@@ -89,7 +89,8 @@ def _go_on(model: Any, fresh: Any, before: Stored, *, replaced: bool) -> None:
         old.assign(np.array(keras.ops.convert_to_numpy(new)))
 
 
-def _trace_anew(model: Any) -> None:
+def trace_anew(model: Any) -> None:
+    """Let a model trace anew what it does in a step, in the midst of a `fit` too."""
     was_fitting = model.train_function is not None
     forget_functions(model)
     _keras.forget_traces()

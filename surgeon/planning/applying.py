@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ from surgeon.partial import Part, PartialVariable, Spec, attach
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import WeightSite, weight_sites
 from surgeon.planning.carrying import fill
-from surgeon.planning.flags import loosened, release, still_layers
+from surgeon.planning.flags import able_to_train, loosened, release, split_layers, still_layers
 from surgeon.planning.plan import Plan
-from surgeon.planning.replay import check_built, edited_paths, replay
+from surgeon.planning.replay import changed_paths, check_built, edited_paths, replay
 from surgeon.planning.resolving import Resolver
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
@@ -68,11 +69,13 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     edited = editor.finish()
     weights, still = weight_sites(edited), still_layers(plan, edited)
     kept = _kept(plan, graph, scorer)
-    parts = parts_of(plan, edited, weights, still, scorer) | kept.parts
+    new = changed_paths(graph, edited) if plan.journal else frozenset()
+    parts = parts_of(plan, edited, weights, still, scorer, new=new) | kept.parts
     touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)
-    _attach(rewritten, plan, parts, still | kept.still, scorer)
+    _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer)
+    release(rewritten, able_to_train(rewritten, new))
     _adapt(rewritten, plan)
     if plan.journal:
         check_built(edited, rewritten)
@@ -80,15 +83,31 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
 
 
 def parts_of(
-    plan: Plan, graph: ModelGraph, weights: dict[str, WeightSite], still: frozenset[str], scorer: Scorer
+    plan: Plan,
+    graph: ModelGraph,
+    weights: dict[str, WeightSite],
+    still: frozenset[str],
+    scorer: Scorer,
+    *,
+    new: Iterable[str] = (),
 ) -> dict[str, Part]:
-    """Return what will train of each weight that a rule speaks of, or that is held in some way already."""
+    """Return what will train of each weight that a rule speaks of, or that is held in some way already.
+
+    Args:
+        plan: The plan.
+        graph: The graph after its edits.
+        weights: Its weights by path.
+        still: Paths of all layers whose state holds still.
+        scorer: What criteria ask.
+        new: Paths of the layers that the edits put there.
+    """
     parts = {
         path: site.current for path, site in weights.items() if isinstance(site.variable, PartialVariable)
     }
     resolver = Resolver(weights, plan.asks, scorer)
     asked = {path: resolver.part(path) for path in weights if path in plan.asks}
     wanted = [path for path, part in asked.items() if not part.is_none]
+    wanted += [f"{path}/" for path in new]  # what they hold is not built yet
     loose = loosened(wanted, graph, weights)
     state = [path for path, site in weights.items() if site.layer in still and site.weight.role == "state"]
     held = {path: Part.none(weights[path].weight.shape) for path in [*loose, *state]}
@@ -128,7 +147,14 @@ def _touches(node: Node, touched: set[int]) -> bool:
     return bool(touched) and any(id(variable) in touched for _, _, _, variable in paths.weights(node.op))
 
 
-def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str], scorer: Scorer) -> None:
+def _attach(
+    model: Any,
+    plan: Plan,
+    parts: dict[str, Part],
+    still: frozenset[str],
+    split: frozenset[str],
+    scorer: Scorer,
+) -> None:
     if not (parts or still or plan.asks):
         return
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
@@ -141,7 +167,7 @@ def _attach(model: Any, plan: Plan, parts: dict[str, Part], still: frozenset[str
                 raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
             parts[path] = resolver.part(path)
     spec = {path: part for path, part in parts.items() if not isinstance(weights[path], PartialVariable)}
-    attach(model, Spec(spec, still))
+    attach(model, Spec(spec, still, split))
     release(model, [path for path in plan.asks if not parts[path].is_none])
     forget_functions(model)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from surgeon import _keras, paths
 from surgeon.graph import ModelGraph
-from surgeon.partial import PartialVariable
-from surgeon.partial.layer import STILL
+from surgeon.partial import Part, PartialVariable
+from surgeon.partial.layer import SPLIT, STILL
 from surgeon.planning.asks import WeightSite
 from surgeon.planning.plan import Plan
 from surgeon.roundtrip import sites
@@ -30,6 +30,17 @@ def still_layers(plan: Plan, graph: ModelGraph) -> frozenset[str]:
         if held and site.path not in released:
             still.add(site.path)
     return frozenset(still)
+
+
+def split_layers(graph: ModelGraph, parts: Mapping[str, Part]) -> frozenset[str]:
+    """Return the layers that compute with their frozen and their trainable part one by one, and go on so.
+
+    Args:
+        graph: Graph of the source model.
+        parts: What will train, by the weight's path.
+    """
+    partial = {path.rpartition("/")[0] for path in parts}
+    return frozenset(site.path for site in sites(graph) if site.path in partial and vars(site.op).get(SPLIT))
 
 
 def loosened(wanted: Iterable[str], graph: ModelGraph, weights: Mapping[str, WeightSite]) -> set[str]:
@@ -56,6 +67,29 @@ def loosened(wanted: Iterable[str], graph: ModelGraph, weights: Mapping[str, Wei
         and not site.weight.trainable
         and any(owner in flagged for owner in _owners(path))
     }
+
+
+def able_to_train(model: Any, new: Iterable[str]) -> list[str]:
+    """Return the weights of new layers that train as far as their own flags say.
+
+    Args:
+        model: The rewritten model, whose flags may say otherwise.
+        new: Paths of the new layers.
+    """
+    layers, heads = dict(paths.walk(model)), set(new)
+
+    def own(path: str) -> list[str]:
+        owners = _owners(path)[1:]
+        first = next((number for number, owner in enumerate(owners) if owner in heads), len(owners))
+        return owners[first:]
+
+    return [
+        full
+        for path, name, _, variable in paths.weights(model)
+        if own(full := paths.join(path, name))
+        and stored(variable).trainable
+        and all(_keras.trainable_flag(layers[owner]) for owner in own(full) if owner in layers)
+    ]
 
 
 def release(model: Any, weights: Iterable[str]) -> None:

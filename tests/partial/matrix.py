@@ -27,6 +27,7 @@ BATCH = 4
 RATE = 0.01
 
 Optimizer = Callable[..., Any]
+Masks = dict[str, NDArray[np.bool_]]
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "SGD": optimizers.SGD,
@@ -123,7 +124,7 @@ def rewritten(**options: Any) -> Any:
     return model
 
 
-def masks(model: Any) -> dict[str, NDArray[np.bool_]]:
+def masks(model: Any) -> Masks:
     """Return for each weight that is partial where it trains, by path."""
     return {
         f"{path}/{name}": variable.part.to_mask()

@@ -133,6 +133,40 @@ def test_a_run_that_is_saved_and_loaded_midway_ends_as_one_that_is_not(model, ho
     assert all(np.array_equal(straight[path], resumed[path]) for path in straight)
 
 
+def _with_a_norm(seed):
+    """Return a model whose constraint looks at frozen elements, too."""
+    keras.utils.set_random_seed(seed)
+    start = keras.Input((6,))
+    dense = layers.Dense(4, kernel_constraint=keras.constraints.MaxNorm(0.1), name="d")
+    stock = keras.Model(start, dense(start))
+    model = sg.rewrite(stock, sg.train("d", kernel=sg.elements([0, 5, 9, 14, 20])))
+    model.compile("sgd", "mse")
+    return model
+
+
+def _fit_with_a_norm(model):
+    x = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
+    model.fit(x, np.ones((8, 4), "float32"), verbose=0)
+    return to_numpy(model.get_layer("d").kernel)
+
+
+def test_a_constraint_sees_the_frozen_elements_that_were_loaded_since_the_last_step(tmp_path):
+    other, model = _with_a_norm(1), _with_a_norm(2)
+    other.save_weights(tmp_path / "other.weights.h5")
+    _fit_with_a_norm(model)
+    model.load_weights(tmp_path / "other.weights.h5")
+    assert np.array_equal(_fit_with_a_norm(model), _fit_with_a_norm(other))
+
+
+def test_a_constraint_sees_what_is_frozen_after_an_adjustment():
+    model = _with_a_norm(1)
+    _fit_with_a_norm(model)
+    rule = sg.train("d", kernel=sg.elements([1, 6, 10, 15, 21]))
+    other = sg.rewrite(model, rule)
+    sg.adjust(model, rule)
+    assert np.array_equal(_fit_with_a_norm(model), _fit_with_a_norm(other))
+
+
 def test_a_clone_trains_the_same_elements(model):
     where = matrix.masks(model)
     clone = keras.models.clone_model(model)

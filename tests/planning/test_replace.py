@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import surgeon as sg
 from tests import zoo
@@ -109,3 +112,24 @@ def test_what_reads_a_replacement_of_another_size_is_made_anew_and_the_plan_says
     summed = keras.Model(x, keras.layers.Add(name="sum")([hidden, keras.layers.Dense(6, name="other")(x)]))
     with pytest.raises(sg.GraphError, match=r"Add 'sum' cannot be called in the place of 'sum'"):
         sg.plan(summed, sg.replace("hidden", keras.layers.Dense(9)))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_new_layer_trains_in_a_model_that_is_frozen_and_nothing_else_does(nested):
+    start = keras.Input((6,))
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="d")], name="inner")
+    x = inner(layers.Dense(4, name="before")(start))
+    model = keras.Model(start, layers.Dense(2, name="head")(layers.BatchNormalization(name="bn")(x)))
+    model.trainable = False
+    model.get_layer("head").trainable = True  # the model's own flag alone keeps this one from training
+    rule = sg.replace("inner/d" if nested else "before", lambda node: layers.Dense(4, activation="relu"))
+    plan = sg.plan(model, rule)
+    tuned = plan.apply(model, validate="structure")
+    trained = {variable.path for variable in tuned.trainable_variables}
+    assert sum(math.prod(variable.shape) for variable in tuned.trainable_variables) == plan.trainable_after
+    assert len(trained) == 2
+    layer = tuned.get_layer("inner").get_layer("d") if nested else tuned.get_layer("before")
+    assert trained == {layer.kernel.path, layer.bias.path}
+    assert not sg.rewrite(
+        model, sg.replace("head", lambda node: layers.Dense(2, trainable=False)), validate="structure"
+    ).trainable_variables

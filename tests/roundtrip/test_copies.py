@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import weakref
 
 import keras
 import numpy as np
@@ -174,3 +176,16 @@ def test_sharing_is_offered_for_what_cannot_be_copied():
     shared = sg.rewrite(model, sg.freeze("head"), share=True)
     assert shared.get_layer("layer") is model.get_layer("layer")
     assert "shared with the source: layer" in str(sg.validate(model, shared))
+
+
+@pytest.mark.parametrize("rules", [[], sg.train("d", kernel=sg.channels([1]))], ids=["copy", "partly frozen"])
+@pytest.mark.parametrize("kind", ["functional", "sequential"])
+def test_a_copy_keeps_nothing_of_its_source_in_memory(kind, rules):
+    start, d = keras.Input((4,)), layers.Dense(4, name="d")
+    source = keras.Sequential([start, d]) if kind == "sequential" else keras.Model(start, d(start))
+    held = [weakref.ref(source), weakref.ref(d), weakref.ref(d.kernel)]
+    copy = sg.rewrite(source, rules)
+    del source, d, start
+    gc.collect()
+    assert [reference() for reference in held] == [None] * 3
+    assert copy.built
