@@ -236,9 +236,9 @@ def test_verify_finds_a_plan_that_is_wrong(both, tmp_path):
     for path in plans.iterdir():
         plan = json.loads(path.read_text())
         copies = [piece for piece in plan["pieces"] if piece[0] == "copy"]
-        moved = [piece for piece in copies if piece[2].endswith("batch_normalization/vars/0")]
+        moved = [piece for piece in copies if piece[3].endswith("batch_normalization/vars/0")]
         for piece in moved:
-            piece[2] = piece[2][:-1] + "1"
+            piece[3] = piece[3][:-1] + "1"
         path.write_text(json.dumps(plan))
     out = tmp_path / "wrong"
     report = convert(source, RULES, out, model=both.stock, plans=plans, verify=1)

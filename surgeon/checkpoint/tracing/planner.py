@@ -16,9 +16,9 @@ import keras
 import numpy as np
 
 from surgeon.checkpoint.budgets import DEFAULT
-from surgeon.checkpoint.bytepath.executor import Opened, execute, fits, learning_rate
-from surgeon.checkpoint.bytepath.opened import opened
-from surgeon.checkpoint.bytepath.plan import Array, BytePlan, digest_rest
+from surgeon.checkpoint.bytepath.executor import execute, fits, learning_rate
+from surgeon.checkpoint.bytepath.opened import Opened, opened
+from surgeon.checkpoint.bytepath.plan import Array, BytePlan, crc_of_rest, digest_rest, gaps_between
 from surgeon.checkpoint.bytepath.recipe import Recipe
 from surgeon.checkpoint.hdf5 import Layout, Window, read_layout
 from surgeon.checkpoint.sources import Kind
@@ -66,6 +66,7 @@ def trace(source: Path, kind: Kind, output: Path, real: Converted, key: str, con
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent)))
         found = stack.enter_context(_open(source, kind))
         arrays = _arrays(found)
+        gaps = gaps_between(arrays, found.size)
         bare = kind is Kind.WEIGHTS
         end = Kind.WEIGHTS if bare else Kind.KERAS
         recipes: tuple[Recipe, ...] = ()
@@ -88,7 +89,8 @@ def trace(source: Path, kind: Kind, output: Path, real: Converted, key: str, con
         plan = BytePlan(
             key=key,
             size=found.size,
-            rest=digest_rest(found.read, found.size, arrays),
+            rest=digest_rest(found.read, gaps),
+            rest_crc=crc_of_rest(found.read, gaps, found.size),
             arrays=arrays,
             recipes=recipes,
             pieces=solve(runs, arrays, recipes),
