@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from surgeon.checkpoint.front_door import Fingerprint
 from surgeon.errors import CheckpointError
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS files (
     changed_at    TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID
 """
+_SELECT = (
+    "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
+    "output_digest, error FROM files"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,12 @@ class Row:
     output_size: int | None = None
     output_digest: str | None = None
     error: str | None = None
+
+
+def _row(found: Sequence[Any]) -> Row:
+    name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
+    fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
+    return Row(name, source, rules, state, seconds, fingerprint, *rest)
 
 
 class Manifest:
@@ -83,9 +93,10 @@ class Manifest:
                 self._database.execute("PRAGMA journal_mode = WAL")
                 # A row that says "done" must survive a power cut as well as the file that it speaks of.
                 self._database.execute("PRAGMA synchronous = FULL")
-                with self._database:
-                    self._database.execute(_TABLE)
-                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
+                if version == 0:
+                    with self._database:
+                        self._database.execute(_TABLE)
+                        self._database.execute(f"PRAGMA user_version = {_VERSION}")
             except BaseException:
                 self._database.close()
                 raise
@@ -93,16 +104,13 @@ class Manifest:
     def read(self, output: str) -> Row | None:
         """Return the row of an output, or `None`."""
         with self._explained():
-            found = self._database.execute(
-                "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
-                "output_digest, error FROM files WHERE output = ?",
-                (output,),
-            ).fetchone()
-        if found is None:
-            return None
-        name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
-        fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
-        return Row(name, source, rules, state, seconds, fingerprint, *rest)
+            found = self._database.execute(f"{_SELECT} WHERE output = ?", (output,)).fetchone()
+        return None if found is None else _row(found)
+
+    def rows(self) -> dict[str, Row]:
+        """Return every row by its output, read at once."""
+        with self._explained():
+            return {found[0]: _row(found) for found in self._database.execute(_SELECT)}
 
     def write(self, row: Row) -> None:
         """Write a row and sync it to disk before returning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -27,7 +27,10 @@ class Kind(StrEnum):
         """Return the kind that a file's name announces, or `None`."""
         name = os.fspath(path).lower()
         # `.weights.h5` comes first: it ends in `.h5` too.
-        return next((kind for kind in cls if name.endswith(kind)), None)
+        return next((kind for kind in _KINDS if name.endswith(kind)), None)
+
+
+_KINDS = tuple(Kind)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def find_sources(
         raise CheckpointError(
             f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
         )
-    ordered = sorted(found.values(), key=lambda source: source.output)
+    ordered = sorted(found.values(), key=lambda source: source.output.parts)
     _check_collisions(ordered, out)
     return ordered
 
@@ -124,11 +127,11 @@ def _walk(folder: Path, out: Path) -> Iterator[Source]:
         kept = [name for name in folders if name != STATE_FOLDER and here / name != out]
         # A folder that calls itself a checkpoint is listed (to be refused), not searched.
         folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
+        inside = PurePosixPath(here.relative_to(folder).as_posix())
         for name in sorted({*files, *kept} - set(folders)):
             kind = Kind.of(name)
             if kind is not None:
-                relative = PurePosixPath((here / name).relative_to(folder).as_posix())
-                yield Source(here / name, folder, relative, kind)
+                yield Source(here / name, folder, inside / name, kind)
 
 
 def _matches(relative: PurePosixPath, pattern: str) -> bool:
@@ -144,19 +147,33 @@ def _check_collisions(sources: list[Source], out: Path) -> None:
                 f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
                 "them in two runs into two folders"
             )
-    real_folder = cache(os.path.realpath)
-    paths = {_real(str(source.path), real_folder) for source in sources}
+    real = _RealPaths()
+    paths = {real.of(str(source.path)) for source in sources}
     for output, source in by_output.items():
-        if _real(f"{out}{os.sep}{output}", real_folder) in paths:
+        if real.of(f"{out}{os.sep}{output}") in paths:
             raise CheckpointError(
                 f"the output of {source.path} would take the place of a source ({out / output}); sources are "
                 "never written to: choose another output folder"
             )
 
 
-def _real(path: str, real_folder: Callable[[str], str]) -> str:
-    """Return what `os.path.realpath` does, but look at each folder only once."""
-    if os.path.islink(path):  # noqa: PTH114 - for thousands of files, paths as objects are what costs
-        return os.path.realpath(path)
-    folder, name = os.path.split(path)
-    return f"{real_folder(folder)}{os.sep}{name}"
+class _RealPaths:
+    """What `os.path.realpath` gives, with one look at each folder instead of one at each file in it."""
+
+    def __init__(self) -> None:
+        self._real_folder = cache(os.path.realpath)
+        self._links = cache(_links_in)
+
+    def of(self, path: str) -> str:
+        folder, _, name = path.rpartition(os.sep)
+        if name in self._links(folder):
+            return os.path.realpath(path)
+        return f"{self._real_folder(folder)}{os.sep}{name}"
+
+
+def _links_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_symlink())
+    except OSError:  # an output folder that is not there yet
+        return frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -185,7 +186,7 @@ def _recipes(done: Converted, arrays: Sequence[Array], data: np.ndarray[Any, Any
     sites = weight_sites(to_graph(done.before))
     places: dict[bytes, list[str]] = {}
     for array in arrays:
-        places.setdefault(_values(data, array).tobytes(), []).append(array.path)
+        places.setdefault(_digest(_values(data, array)), []).append(array.path)
     return tuple(_recipe(site, done.plan, places) for path, site in sites.items() if path in done.plan.asks)
 
 
@@ -198,11 +199,14 @@ def _recipe(site: WeightSite, plan: Plan, places: dict[bytes, list[str]]) -> Rec
     recipe = Recipe(site.path, site.axes, site.current, asks)
     if not recipe.needs_values:
         return recipe
-    value = np.ascontiguousarray(keras.ops.convert_to_numpy(site.variable))
-    found = places.get(value.tobytes(), [])
+    found = places.get(_digest(keras.ops.convert_to_numpy(site.variable)), [])
     if len(found) != 1:
         raise ComputesError(f"the values of {site.path} are not in one array of the file")
     return Recipe(site.path, site.axes, site.current, asks, found[0])
+
+
+def _digest(values: np.ndarray[Any, Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(values).view(np.uint8).data, digest_size=16).digest()
 
 
 def _assets(source: Opened, output: Opened) -> tuple[str, ...]:
