@@ -63,6 +63,7 @@ class Surgery:
             if not same_weights(made, again, end):
                 raise CheckpointError("the byte path gives other weights than Keras")
             if end is Kind.KERAS:
+                keras.utils.clear_session()
                 loaded = keras.saving.load_model(made, safe_mode=True)
                 check_plan(done.plan, done.before, loaded)
         finally:
@@ -101,6 +102,8 @@ class Surgery:
     def _convert(
         self, source: Path, kind: Kind, temp: Path, validate: Validate, plan_for: Callable[[Any], Plan]
     ) -> Converted:
+        # As in a process of its own: names that Keras makes up and numbers on are in the file, too.
+        keras.utils.clear_session()
         with weight_budget(2 * source.stat().st_size + _SLACK):
             model = load_admitted(source, kind, self._architecture)
         plan = plan_for(model)

@@ -239,5 +239,6 @@ def _verify(plan: BytePlan, source: Opened, expected: Opened, path: Path, real: 
             or CONFIG not in made.members
         ):
             raise ComputesError("carried out, the plan gives another config than Keras")
+    keras.utils.clear_session()  # the names that Keras makes up are those of a process of its own
     loaded = keras.saving.load_model(path, safe_mode=True)
     check_plan(real.plan, real.before, loaded)
