@@ -26,7 +26,7 @@ from surgeon.checkpoint.outcome import ConversionReport, Outcome
 from surgeon.checkpoint.packing import digest_rules, pack_rules, read_rules
 from surgeon.checkpoint.per_file import Job, Limits, process
 from surgeon.checkpoint.record import Record
-from surgeon.checkpoint.sources import STATE_FOLDER, Source, absolute, find_sources
+from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Source, absolute, find_sources
 from surgeon.checkpoint.worker_process import worker_command
 from surgeon.errors import CheckpointError
 
@@ -80,8 +80,8 @@ def convert(
     left.
 
     Args:
-        sources: A folder (searched to any depth), a file, or several of both: `.keras`, `.weights.h5`,
-            legacy `.h5`.
+        sources: A folder (searched to any depth, but for output folders of other runs), a file, or several
+            of both: `.keras`, `.weights.h5`, legacy `.h5`.
         rules: Rules, or the path of a rule file.
         out: The output folder. Outputs keep their relative path and suffix; a legacy `.h5` becomes `.keras`.
         model: The architecture that `.weights.h5` files belong to: the path of a `.keras` or `.json` file,
@@ -129,7 +129,7 @@ def convert(
     tell = on_event or _say_nothing
     with _claimed(folder) as (state, temps):
         architecture, mark = _architecture(model, temps)
-        with Manifest(state / "manifest.sqlite") as manifest:
+        with Manifest(state / MANIFEST) as manifest:
             record = Record(manifest, folder, digest + mark, resume=resume)
             outcomes = dict(_known(record, found))
             tell(Event("found", len(outcomes), len(found)))

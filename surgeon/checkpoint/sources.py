@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from surgeon.errors import CheckpointError
 
 STATE_FOLDER = ".surgeon"
+MANIFEST = "manifest.sqlite"
 
 
 class Kind(StrEnum):
@@ -71,7 +72,8 @@ def find_sources(
     report names it.
 
     Args:
-        sources: A folder (searched to any depth), a file, or several of both.
+        sources: A folder (searched to any depth), a file, or several of both. Folders in it that another run
+            converted into are left out; to convert what is in such a folder, name it.
         out: The output folder; nothing in it counts as a source.
         pattern: A glob over a file's name or its path under the folder.
 
@@ -119,12 +121,19 @@ def _expand(item: Path, out: Path) -> Iterator[Source]:
 
 
 def _walk(folder: Path, out: Path) -> Iterator[Source]:
+    """Yield what is in a folder, but nothing of `out` or of what was the output folder of another run."""
+    real_out = os.path.realpath(out)
+
     def stop(error: OSError) -> None:
         raise CheckpointError(f"cannot search {error.filename}: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=stop):
         here = Path(place)
-        kept = [name for name in folders if name != STATE_FOLDER and here / name != out]
+        if here != folder and (here / STATE_FOLDER / MANIFEST).is_file():
+            folders.clear()
+            continue
+        real = os.path.realpath(place)
+        kept = [name for name in folders if name != STATE_FOLDER and f"{real}{os.sep}{name}" != real_out]
         # A folder that calls itself a checkpoint is listed (to be refused), not searched.
         folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
         inside = PurePosixPath(here.relative_to(folder).as_posix())
