@@ -58,6 +58,12 @@ class Row:
     error: str | None = None
 
 
+def _connect_to_look(path: Path) -> sqlite3.Connection:
+    # Without a log beside it nobody has the file open; then SQLite needs no file to share with others.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}", uri=True)
+
+
 def _row(found: Sequence[Any]) -> Row:
     name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
     fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
@@ -74,15 +80,19 @@ class Manifest:
         'damaged'
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open or make the manifest.
+
+        Args:
+            path: The file.
+            read_only: Whether it is only looked at; then it must be there.
 
         Raises:
             CheckpointError: If the file is not a manifest that this version can read.
         """
-        self._path = path
+        self._path, self._read_only = path, read_only
         with self._explained():
-            self._database = sqlite3.connect(path)
+            self._database = _connect_to_look(path) if read_only else sqlite3.connect(path)
             try:
                 version = self._database.execute("PRAGMA user_version").fetchone()[0]
                 if version not in (0, _VERSION):
@@ -90,6 +100,8 @@ class Manifest:
                         f"{path} is a manifest of version {version}, this Surgeon writes {_VERSION}; "
                         "convert into a new folder"
                     )
+                if read_only:
+                    return
                 self._database.execute("PRAGMA journal_mode = WAL")
                 # A row that says "done" must survive a power cut as well as the file that it speaks of.
                 self._database.execute("PRAGMA synchronous = FULL")
@@ -125,6 +137,11 @@ class Manifest:
                     *(row.output_size, row.output_digest, row.error),
                 ),
             )
+
+    def note(self, row: Row) -> None:
+        """Write a row that says nothing new of the files, unless the manifest is only looked at."""
+        if not self._read_only:
+            self.write(row)
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""

@@ -50,7 +50,7 @@ class Record:
             if fingerprint is None:
                 return None
         if row.state != "done" or row.source != path or fingerprint != row.fingerprint:
-            self._manifest.write(replace(row, source=path, state="done", fingerprint=fingerprint))
+            self._manifest.note(replace(row, source=path, state="done", fingerprint=fingerprint))
         return Skipped(path, final)
 
     def settle(self, job: Job, result: Result) -> Outcome:
@@ -95,7 +95,8 @@ class Record:
             job.temp.unlink(missing_ok=True)
         self._manifest.write(replace(row, state="done"))
         return Converted(
-            source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified
+            *(source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified),
+            architecture=made.architecture,
         )
 
 

@@ -6,6 +6,7 @@ import fnmatch
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -64,7 +65,10 @@ class Source:
 
 
 def find_sources(
-    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], out: Path, pattern: str | None = None
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: Path,
+    pattern: str | None = None,
+    since: datetime | None = None,
 ) -> list[Source]:
     """Return the checkpoints among `sources`, sorted by output.
 
@@ -76,6 +80,7 @@ def find_sources(
             converted into are left out; to convert what is in such a folder, name it.
         out: The output folder; nothing in it counts as a source.
         pattern: A glob over a file's name or its path under the folder.
+        since: Only files that were changed then or later; local time unless it says otherwise.
 
     Raises:
         CheckpointError: If a source is missing, if there is no checkpoint at all, if two files would have
@@ -85,11 +90,12 @@ def find_sources(
     found: dict[Path, Source] = {}
     for item in given:
         for source in _expand(Path(item), out):
-            if pattern is None or _matches(source.relative, pattern):
+            if (pattern is None or _matches(source.relative, pattern)) and _is_new(source, since):
                 found.setdefault(source.path, source)
     if not found:
         where = ", ".join(str(item) for item in given)
         matching = f" matching {pattern!r}" if pattern else ""
+        matching += f" changed since {since:%Y-%m-%d %H:%M}" if since else ""
         kinds = ", ".join(kind.value for kind in Kind)
         raise CheckpointError(
             f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
@@ -145,6 +151,13 @@ def _walk(folder: Path, out: Path) -> Iterator[Source]:
 
 def _matches(relative: PurePosixPath, pattern: str) -> bool:
     return fnmatch.fnmatchcase(relative.name, pattern) or fnmatch.fnmatchcase(str(relative), pattern)
+
+
+def _is_new(source: Source, since: datetime | None) -> bool:
+    try:
+        return since is None or source.path.stat().st_mtime >= since.timestamp()
+    except OSError:  # whatever is wrong with it is for the report to say
+        return True
 
 
 def _check_collisions(sources: list[Source], out: Path) -> None:

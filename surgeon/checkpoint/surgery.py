@@ -33,10 +33,19 @@ class Surgery:
         rules: The rules, pickled by the process that started this one.
         architecture: Path of the model that bare weights belong to.
         imports: Modules to import first, for the classes that they register.
+        drop_optimizer: Whether outputs are not compiled.
     """
 
-    def __init__(self, rules: bytes, architecture: str | None, imports: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        rules: bytes,
+        architecture: str | None,
+        imports: tuple[str, ...],
+        *,
+        drop_optimizer: bool = False,
+    ) -> None:
         import_modules(imports)
+        self._compiled = not drop_optimizer
         self._rules = unpack_rules(rules)
         self._architecture = None if architecture is None else Path(architecture)
         self._plans: dict[str, Plan] = {}
@@ -105,7 +114,7 @@ class Surgery:
         # As in a process of its own: names that Keras makes up and numbers on are in the file, too.
         keras.utils.clear_session()
         with weight_budget(2 * source.stat().st_size + _SLACK):
-            model = load_admitted(source, kind, self._architecture)
+            model = load_admitted(source, kind, self._architecture, compiled=self._compiled)
         plan = plan_for(model)
         rewritten = plan.apply(model, validate=validate)
         if kind is Kind.WEIGHTS:

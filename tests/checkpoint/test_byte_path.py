@@ -228,6 +228,27 @@ def test_trusted_sources_and_files_named_by_sha256_give_the_same_bytes(both, tmp
         assert len(run_again(both, both.folder, out, **options).skipped) == 15
 
 
+def test_the_optimizer_is_left_out_where_that_is_asked_for(both, tmp_path):
+    sources = [both.folder / f"trained_{number}.keras" for number in range(2)]
+    moved = convert(sources, RULES, tmp_path / "moved", drop_optimizer=True)
+    saved = convert(sources, RULES, tmp_path / "saved", drop_optimizer=True, move_bytes=False)
+    assert [done.how for done in moved.converted] == ["bytes", "bytes"]
+    x = np.random.default_rng(5).normal(size=(2, 6, 6, 2)).astype("float32")
+    for source in sources:
+        output = tmp_path / "moved" / source.name
+        assert weights_member(output) == weights_member(tmp_path / "saved" / source.name)
+        assert output.stat().st_size < (both.moved / source.name).stat().st_size - 8000
+        loaded = keras.saving.load_model(output)
+        assert not loaded.compiled
+        assert_same_outputs(keras.saving.load_model(source)(x, training=False), loaded(x, training=False))
+    for done in (*moved.converted, *saved.converted):
+        assert "the optimizer, its state, loss and metrics are left out, as asked" in done.notes
+    # With other settings, what was done before does not count.
+    assert (
+        len(convert(sources, RULES, tmp_path / "moved", plans=both.moved / ".surgeon/plans").converted) == 2
+    )
+
+
 def test_verify_finds_a_plan_that_is_wrong(both, tmp_path):
     source = both.folder / "plain_0.keras"
     assert run_again(both, source, tmp_path / "good", verify=1).failed == ()
