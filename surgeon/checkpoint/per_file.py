@@ -115,7 +115,7 @@ def process(
     started = time.monotonic()
     source = job.source
     try:
-        if source.kind is Kind.WEIGHTS and not has_architecture:
+        if source.kind.is_bare and not has_architecture:
             raise _FileFailedError("refused", NO_ARCHITECTURE)
         made = _Conversion(job, ask, limits, started).run(mover)
     except _FileFailedError as error:
@@ -167,7 +167,7 @@ class _Conversion:
     def _why_keras(key: str | None, mover: Mover) -> str | None:
         """Return why no plan is made for a file that fits none, or `None`."""
         if key is None:
-            return "its members are deflated"
+            return "its arrays do not lie in one file as they are"
         if (reason := mover.store.why_not(key)) is not None:
             return reason
         return None if mover.store.is_worth_it(key) else "the first file of its architecture"
@@ -215,13 +215,14 @@ class _Conversion:
 
     def _by_keras(self, admitted: Admitted, trace_as: str | None) -> tuple[Made, Mapping[str, Any]]:
         job = self._job
-        bad = not_finite(job.source.path, admitted)
-        marks = self._finite(bad)
-        answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.fingerprint.size)
+        marks = self._finite(not_finite(job.source.path, admitted))
+        answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.size)
         if not admitted.fingerprint.still_holds(job.source.path):
             raise _FileFailedError("changed", _CHANGED)
         made_of = self._admit_output()
         output = made_of.fingerprint
+        if job.source.kind is Kind.SHARDED:
+            marks = self._finite(not_finite(job.temp, made_of))
         if job.source.kind is not Kind.LEGACY:
             _check_arrays(admitted.layout, made_of.layout, replaced=bool(answer.get("replaced")))
         seconds = time.monotonic() - self._started

@@ -13,7 +13,7 @@ from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import Failed, How, Outcome, Planned
 from surgeon.checkpoint.per_file import NO_ARCHITECTURE, Limits
 from surgeon.checkpoint.record import Record
-from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Kind, Source
+from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Source
 from surgeon.errors import RefusedError
 
 
@@ -64,7 +64,7 @@ class Rehearsal:
                 yield source, Planned(str(source.path), final, how, architecture, reason)
 
     def _look(self, source: Source) -> tuple[How, str, str]:
-        if source.kind is Kind.WEIGHTS and not self._has_architecture:
+        if source.kind.is_bare and not self._has_architecture:
             raise RefusedError(NO_ARCHITECTURE)
         limits = self._limits
         admitted = inspect(
@@ -77,7 +77,7 @@ class Rehearsal:
             return "keras", "", "bytes are not to be moved"
         look = self._mover.look(source)
         if look.key is None:
-            return "keras", "", "its members are deflated"
+            return "keras", "", "its arrays do not lie in one file as they are"
         architecture = look.key[:12]
         if look.plan is not None:
             return "bytes", architecture, "there is a plan"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from surgeon.checkpoint.shards import is_shard_of
 from surgeon.errors import CheckpointError
 
 STATE_FOLDER = ".surgeon"
@@ -18,8 +19,9 @@ MANIFEST = "manifest.sqlite"
 
 
 class Kind(StrEnum):
-    """The three kinds of checkpoint; the value is the suffix."""
+    """The kinds of checkpoint; the value is the suffix."""
 
+    SHARDED = ".weights.json"
     WEIGHTS = ".weights.h5"
     KERAS = ".keras"
     LEGACY = ".h5"
@@ -31,8 +33,19 @@ class Kind(StrEnum):
         # `.weights.h5` comes first: it ends in `.h5` too.
         return next((kind for kind in _KINDS if name.endswith(kind)), None)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it holds weights without the model that they are of."""
+        return self in (Kind.WEIGHTS, Kind.SHARDED)
+
+    @property
+    def converted(self) -> Kind:
+        """Kind of what is made of it: sharded weights are joined, legacy models become archives."""
+        return _BECOMES.get(self, self)
+
 
 _KINDS = tuple(Kind)
+_BECOMES = {Kind.LEGACY: Kind.KERAS, Kind.SHARDED: Kind.WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -53,15 +66,15 @@ class Source:
 
     @property
     def output(self) -> PurePosixPath:
-        """Place of the output under the output folder; a legacy `.h5` becomes `.keras`."""
-        if self.kind is not Kind.LEGACY:
+        """Place of the output under the output folder; its suffix may be another."""
+        if self.output_kind is self.kind:
             return self.relative
-        return self.relative.with_name(self.relative.name[: -len(Kind.LEGACY)] + Kind.KERAS)
+        return self.relative.with_name(self.relative.name[: -len(self.kind)] + self.output_kind)
 
     @property
     def output_kind(self) -> Kind:
         """Kind of the output."""
-        return Kind.KERAS if self.kind is Kind.LEGACY else self.kind
+        return self.kind.converted
 
 
 def find_sources(
@@ -143,9 +156,11 @@ def _walk(folder: Path, out: Path) -> Iterator[Source]:
         # A folder that calls itself a checkpoint is listed (to be refused), not searched.
         folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
         inside = PurePosixPath(here.relative_to(folder).as_posix())
+        maps = [name for name in files if Kind.of(name) is Kind.SHARDED]
         for name in sorted({*files, *kept} - set(folders)):
             kind = Kind.of(name)
-            if kind is not None:
+            # Shards belong to their map.
+            if kind is not None and not any(is_shard_of(name, each) for each in maps):
                 yield Source(here / name, folder, inside / name, kind)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import keras
 
 from surgeon.checkpoint.architecture import digest_config
+from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.loading import import_modules, load_admitted, weight_budget
 from surgeon.checkpoint.packing import unpack_rules
 from surgeon.checkpoint.publish import sync_file
+from surgeon.checkpoint.shards import shard_names
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.tracing.planner import Converted, same_weights, trace
 from surgeon.checkpoint.tracing.solving import ComputesError
@@ -68,7 +70,7 @@ class Surgery:
         again = made.with_name(f"again-{made.name}")
         try:
             done = self._convert(Path(source), known, again, "outputs", self._plan)
-            end = Kind.WEIGHTS if known is Kind.WEIGHTS else Kind.KERAS
+            end = known.converted
             if not same_weights(made, again, end):
                 raise CheckpointError("the byte path gives other weights than Keras")
             if end is Kind.KERAS:
@@ -113,11 +115,11 @@ class Surgery:
     ) -> Converted:
         # As in a process of its own: names that Keras makes up and numbers on are in the file, too.
         keras.utils.clear_session()
-        with weight_budget(2 * source.stat().st_size + _SLACK):
+        with weight_budget(2 * _size(source, kind) + _SLACK):
             model = load_admitted(source, kind, self._architecture, compiled=self._compiled)
         plan = plan_for(model)
         rewritten = plan.apply(model, validate=validate)
-        if kind is Kind.WEIGHTS:
+        if kind.is_bare:
             rewritten.save_weights(temp)
         else:
             rewritten.save(temp)
@@ -148,6 +150,13 @@ class Surgery:
                 # A layer that a rule puts in has weights, which may come from this very file.
                 return plan
         return self._plans[key]
+
+
+def _size(source: Path, kind: Kind) -> int:
+    if kind is not Kind.SHARDED:
+        return source.stat().st_size
+    names = shard_names(source.read_bytes(), DEFAULT)
+    return sum(source.with_name(name).stat().st_size for name in names)
 
 
 def _weights(model: Any) -> list[list[Any]]:

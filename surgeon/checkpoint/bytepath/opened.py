@@ -51,7 +51,7 @@ def opened(
 ) -> Iterator[tuple[Stamp, Opened | None]]:
     """Open a file and yield its state, and where things lie in it.
 
-    The second is `None` where bytes cannot be moved as they lie (deflated members).
+    The second is `None` where bytes cannot be moved as they lie (deflated members, several files).
 
     Raises:
         RefusedError: If it is no regular file, or its directory is refused.
@@ -61,6 +61,9 @@ def opened(
         descriptor = file.fileno()
         state = os.fstat(descriptor)
         stamp = Stamp(state.st_size, state.st_mtime_ns, state.st_ino)
+        if kind is Kind.SHARDED:
+            yield stamp, None
+            return
         if kind is not Kind.KERAS:
             yield stamp, Opened(descriptor, 0, state.st_size, None, {})
             return
