@@ -26,7 +26,8 @@ from surgeon.checkpoint.engine import LocalEngine
 from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import ConversionReport, Outcome
 from surgeon.checkpoint.packing import digest_rules, pack_rules, read_rules
-from surgeon.checkpoint.per_file import Job, Limits, process
+from surgeon.checkpoint.per_file import Job, Limits, PerFile
+from surgeon.checkpoint.ray_engine import RayEngine
 from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.rehearsal import Rehearsal
 from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Source, absolute, find_sources
@@ -62,6 +63,7 @@ def convert(
     *,
     model: Any = None,
     workers: int = 1,
+    engine: Literal["local", "ray"] = "local",
     pattern: str | None = None,
     since: datetime | None = None,
     resume: bool = True,
@@ -93,6 +95,8 @@ def convert(
         model: The architecture that `.weights.h5` files belong to: the path of a `.keras` or `.json` file,
             or a model.
         workers: Files in work at a time, each in a process that holds TensorFlow (about 0.5 GB).
+        engine: `local`, threads and processes of this machine; `ray`, tasks on a Ray cluster that shares the
+            folders with this machine: the one that `RAY_ADDRESS` names, else one that is started here.
         pattern: A glob over file names, or over paths under the folder.
         since: Only files that were changed then or later; local time unless it says otherwise.
         resume: Whether to skip what an earlier run into `out` has finished and what has not changed since.
@@ -130,6 +134,8 @@ def convert(
         ```
     """
     started = time.monotonic()
+    if engine not in ("local", "ray"):
+        raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
     if workers < 1:
         raise CheckpointError(f"workers={workers}: at least one is needed")
     folder = absolute(out)
@@ -183,14 +189,8 @@ def convert(
                 "imports": list(imports),
                 "drop_optimizer": drop_optimizer,
             }
-            moving = mover(mark)
-            engine = LocalEngine(worker_command(), order, workers)
-            happened = engine.run(
-                jobs,
-                lambda job, ask: process(
-                    job, ask, limits, has_architecture=architecture is not None, mover=moving
-                ),
-            )
+            running = (RayEngine if engine == "ray" else LocalEngine)(worker_command(), order, workers)
+            happened = running.run(jobs, PerFile(limits, architecture is not None, mover(mark)))
             with closing(happened):
                 for event in happened:
                     if isinstance(event, Job):

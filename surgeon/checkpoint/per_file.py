@@ -91,6 +91,19 @@ class Made:
 Result = Made | Failed
 
 
+@dataclass(frozen=True, slots=True)
+class PerFile:
+    """What a run does to each of its files, as a value that can be sent to other processes; see `process`."""
+
+    limits: Limits
+    has_architecture: bool
+    mover: Mover | None
+
+    def __call__(self, job: Job, ask: Ask) -> Result:
+        """Convert one file up to, and not including, its final name."""
+        return process(job, ask, self.limits, has_architecture=self.has_architecture, mover=self.mover)
+
+
 class _FileFailedError(Exception):
     """Ends the work on one file."""
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,13 @@ _MOST_KINDS = 20
 _WAYS = {"bytes": "moving bytes", "keras": "Keras"}
 
 
+class Engine(StrEnum):
+    """What runs the work on several files at a time."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 def convert(
     ctx: typer.Context,
     sources: Annotated[list[Path], typer.Argument(help="Folders or files.", exists=True)],
@@ -31,6 +39,7 @@ def convert(
     output: Annotated[Path, typer.Option("--out", "-o", help="The output folder.", file_okay=False)],
     architecture: options.Architecture = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Files in work at a time.")] = 1,
+    engine: Annotated[Engine, typer.Option(help="Threads and processes here, or Ray tasks.")] = Engine.LOCAL,
     pattern: Annotated[str | None, typer.Option(help="Only files that match this glob.")] = None,
     since: Annotated[
         str | None,
@@ -74,6 +83,7 @@ def convert(
                 output,
                 model=architecture,
                 workers=workers,
+                engine=engine.value,
                 pattern=pattern,
                 since=changed,
                 resume=resume,
