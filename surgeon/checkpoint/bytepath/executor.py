@@ -95,13 +95,13 @@ class _Execution:
 
     def _weights(self) -> int:
         """Write the weights and return their CRC."""
-        begin = self._target.position
+        begin, numbers = self._target.position, self._plan.numbers
         self._target.reserve(self._plan.output_size)
         for piece in self._plan.pieces:
             if piece.kind == "raw":
                 self._target.append(piece.data)
             elif piece.kind == "copy":
-                self._reader.copy(self._arrays[piece.array])
+                self._reader.copy(numbers[piece.array])
             else:
                 data = self._made(piece)
                 if len(data) != piece.size:

@@ -8,7 +8,7 @@ from typing import Protocol
 from surgeon.checkpoint.bytepath.checksums import crc32
 from surgeon.checkpoint.bytepath.finite import finite_check
 from surgeon.checkpoint.bytepath.opened import Opened
-from surgeon.checkpoint.bytepath.plan import Array, BytePlan
+from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.bytepath.streams import BLOCK, Origin, Target
 from surgeon.checkpoint.zip_check import WEIGHTS
 
@@ -24,8 +24,8 @@ class Reader(Protocol):
     not_finite: tuple[str, ...]
     source_crc: int | None
 
-    def copy(self, array: Array) -> None:
-        """Append an array to the target."""
+    def copy(self, number: int) -> None:
+        """Append an array, by its number in the plan, to the target."""
 
     def finish(self, made: Sequence[int]) -> int:
         """Return the CRC of the output.
@@ -66,9 +66,14 @@ class CheckingReader:
         self.not_finite: tuple[str, ...] = ()
         self.source_crc: int | None = None
 
-    def copy(self, array: Array) -> None:
+    def copy(self, number: int) -> None:
         """Append an array to the target."""
-        for view in self._origin.range(array.offset, array.size):
+        begin, end = self._plan.bounds[number]
+        view = self._origin.at_hand(begin, end)
+        if view is not None:
+            self._target.append(view)
+            return
+        for view in self._origin.range(begin, end - begin):
             self._target.append(view)
 
     def finish(self, made: Sequence[int]) -> int:
@@ -117,11 +122,11 @@ class BelievingReader:
         self.not_finite: tuple[str, ...] = ()
         self.source_crc: int | None = None
 
-    def copy(self, array: Array) -> None:
+    def copy(self, number: int) -> None:
         """Append an array to the target."""
-        number = self._plan.numbers[array.path]
+        begin, end = self._plan.bounds[number]
         if number in self._plan.derivation.unread:
-            self._target.splice(self._source.descriptor, self._source.start + array.offset, array.size)
+            self._target.splice(self._source.descriptor, self._source.start + begin, end - begin)
         else:
             self._read(number, append=True)
 

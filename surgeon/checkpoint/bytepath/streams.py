@@ -56,8 +56,9 @@ class Target:
         size = len(data)
         self.position += size
         self._held += size
-        self._waiting.append(data)
-        if len(self._waiting) >= _MOST_PIECES or self._held >= _MOST_WAITING:
+        waiting = self._waiting
+        waiting.append(data)
+        if len(waiting) >= _MOST_PIECES or self._held >= _MOST_WAITING:
             self.release()
 
     def start_member(self) -> None:
@@ -167,6 +168,12 @@ class Origin:
         self._buffer: memoryview | None = None
         self._block = memoryview(b"")
         self._begin = self._end = 0
+
+    def at_hand(self, begin: int, end: int) -> memoryview | None:
+        """Return the bytes from `begin` to `end` if they lie in the block that was read last."""
+        if self._begin <= begin and end <= self._end:
+            return self._block[begin - self._begin : end - self._begin]
+        return None
 
     def range(self, offset: int, size: int) -> Iterator[memoryview]:
         """Yield the bytes at `offset`, in slices that are good until the next one is asked for.
