@@ -108,8 +108,11 @@ def measure(kind: str, rounds: int, folder: Path) -> None:
         action()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    order = list(ways.items())
     for _ in range(max(rounds, 5)):
-        for name, action in ways.items():
+        # What wrote a gigabyte just before makes the next one slower: each takes each place.
+        order = [*order[1:], order[0]]
+        for name, action in order:
             target.unlink(missing_ok=True)
             times[name].append(timed(action))
     loop = [tuple(map(float, line.split())) for line in python(LOOP, source, target, rounds).splitlines()][1:]

@@ -4,10 +4,11 @@
 conversion   the run: sources -> jobs -> outcomes -> report
 ├── sources          which files, and what their outputs are called
 ├── per_file         one file: by the byte path, or front door -> worker -> front door
-│   ├── bytepath         plan, recipe, executor, streams, archive, store: no Keras, no libhdf5
-│   └── front_door       zip_check, json_check, config_check, hdf5, budgets
-├── engine           several files at a time
-│   └── worker_process   -> worker -> surgery -> loading, operations; tracing makes the byte plans
+│   ├── bytepath         plan, recipe, derivation, executor, reading, streams, archive, store: no Keras
+│   └── front_door       zip_check, json_check, config_check, shards, hdf5, budgets
+├── engine           several files at a time; ray_engine: on a cluster
+│   └── worker_process   -> worker -> surgery -> loading, legacy_config; tracing makes the byte plans
+├── rehearsal        what a run would do
 ├── record           what counts as done; manifest (SQLite), publish, identity
 ├── outcome          what became of each file
 └── opening          one checkpoint, opened by the same door, for the command line
@@ -18,7 +19,7 @@ Only `surgery`, `tracing` and `loading` import Keras; nothing else here imports 
 
 from surgeon.checkpoint.conversion import Event, convert
 from surgeon.checkpoint.opening import open_model
-from surgeon.checkpoint.outcome import ConversionReport, Converted, Failed, Outcome, Skipped
+from surgeon.checkpoint.outcome import ConversionReport, Converted, Failed, Outcome, Planned, Skipped
 from surgeon.checkpoint.publish import atomic_output
 from surgeon.checkpoint.sources import Kind
 
@@ -29,6 +30,7 @@ __all__ = [
     "Failed",
     "Kind",
     "Outcome",
+    "Planned",
     "Skipped",
     "atomic_output",
     "convert",

@@ -117,7 +117,10 @@ def _check_class(path: str, name: str, item: Mapping[str, Any], allowed: Collect
             "with --import (imports=[…])"
         )
     if name == "function":
-        known = module in _FUNCTIONS or (module == "builtins" and is_registered)
+        # An activation that was registered is named with its package in its config.
+        home, in_package, _ = str(item.get("config")).partition(">")
+        is_ours = bool(in_package) and (home in ("surgeon", "keras") or bool(allowed))
+        known = module in _FUNCTIONS or (module == "builtins" and (is_registered or is_ours))
         if not (known or _vouched(module, allowed)):
             raise ValueError(
                 f"{where}: the function {item.get('config')!r} of {module!r} is not one of a model"

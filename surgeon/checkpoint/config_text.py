@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-_VARYING = re.compile(rb'"(shared_object_id|learning_rate)": (-?[0-9][0-9.eE+-]*)')
+_SHARED = re.compile(rb'"shared_object_id": (-?[0-9][0-9.eE+-]*)')
+_RATE = re.compile(rb'"learning_rate": -?[0-9][0-9.eE+-]*')
 
 
 def plain_config(text: bytes) -> bytes:
@@ -20,12 +21,11 @@ def plain_config(text: bytes) -> bytes:
     """
     numbers: dict[bytes, int] = {}
 
-    def plain(match: re.Match[bytes]) -> bytes:
-        if match[1] == b"learning_rate":
-            return b'"learning_rate": 0'
-        return b'"shared_object_id": %d' % numbers.setdefault(match[2], len(numbers))
+    def numbered(match: re.Match[bytes]) -> bytes:
+        return b'"shared_object_id": %d' % numbers.setdefault(match[1], len(numbers))
 
-    return _VARYING.sub(plain, text)
+    # One pattern for both would be tried at each quote.
+    return _RATE.sub(b'"learning_rate": 0', _SHARED.sub(numbered, text))
 
 
 def digest_parts(*parts: bytes | str) -> str:

@@ -6,10 +6,12 @@ import base64
 import os
 import secrets
 import shutil
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +26,11 @@ from surgeon.checkpoint.engine import LocalEngine
 from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import ConversionReport, Outcome
 from surgeon.checkpoint.packing import digest_rules, pack_rules, read_rules
-from surgeon.checkpoint.per_file import Job, Limits, process
+from surgeon.checkpoint.per_file import Job, Limits, PerFile
+from surgeon.checkpoint.ray_engine import RayEngine
 from surgeon.checkpoint.record import Record
-from surgeon.checkpoint.sources import STATE_FOLDER, Source, absolute, find_sources
+from surgeon.checkpoint.rehearsal import Rehearsal
+from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Source, absolute, find_sources
 from surgeon.checkpoint.worker_process import worker_command
 from surgeon.errors import CheckpointError
 
@@ -59,7 +63,9 @@ def convert(
     *,
     model: Any = None,
     workers: int = 1,
+    engine: Literal["local", "ray"] = "local",
     pattern: str | None = None,
+    since: datetime | None = None,
     resume: bool = True,
     timeout: float = 600.0,
     memory_limit: int | None = None,
@@ -71,6 +77,8 @@ def convert(
     sha256: bool = False,
     verify: int = 0,
     strict: bool = False,
+    drop_optimizer: bool = False,
+    dry_run: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> ConversionReport:
     """Rewrite every checkpoint of a folder by the same rules.
@@ -80,14 +88,17 @@ def convert(
     left.
 
     Args:
-        sources: A folder (searched to any depth), a file, or several of both: `.keras`, `.weights.h5`,
-            legacy `.h5`.
+        sources: A folder (searched to any depth, but for output folders of other runs), a file, or several
+            of both: `.keras`, `.weights.h5`, legacy `.h5`.
         rules: Rules, or the path of a rule file.
         out: The output folder. Outputs keep their relative path and suffix; a legacy `.h5` becomes `.keras`.
         model: The architecture that `.weights.h5` files belong to: the path of a `.keras` or `.json` file,
             or a model.
         workers: Files in work at a time, each in a process that holds TensorFlow (about 0.5 GB).
+        engine: `local`, threads and processes of this machine; `ray`, tasks on a Ray cluster that shares the
+            folders with this machine: the one that `RAY_ADDRESS` names, else one that is started here.
         pattern: A glob over file names, or over paths under the folder.
+        since: Only files that were changed then or later; local time unless it says otherwise.
         resume: Whether to skip what an earlier run into `out` has finished and what has not changed since.
         timeout: Seconds that one file may take.
         memory_limit: Resident bytes that a worker may take; `None` allows 4 GiB and eight times the file's
@@ -103,6 +114,9 @@ def convert(
         sha256: Whether the byte path names files by SHA-256, not by the CRCs that it has anyway.
         verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
         strict: Whether a file with NaN or infinite values is refused, not only noted.
+        drop_optimizer: Whether outputs are not compiled: without the optimizer, its state, loss and metrics.
+        dry_run: Whether to say only what would be done: every file passes the front door, nothing is written,
+            and Keras is not started.
         on_event: Called in this thread for each `Event`.
 
     Returns:
@@ -120,18 +134,44 @@ def convert(
         ```
     """
     started = time.monotonic()
+    if engine not in ("local", "ray"):
+        raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
     if workers < 1:
         raise CheckpointError(f"workers={workers}: at least one is needed")
     folder = absolute(out)
     steps = read_rules(rules)
     packed, digest = pack_rules(steps), digest_rules(steps)
-    found = find_sources(sources, folder, pattern)
+    if drop_optimizer:
+        digest = digest_parts(digest, "drop_optimizer")
+    found = find_sources(sources, folder, pattern, since)
     tell = on_event or _say_nothing
+    limits = Limits(
+        timeout,
+        memory_limit,
+        strict=strict,
+        allowed=tuple(imports),
+        verify=verify,
+        drop_optimizer=drop_optimizer,
+    )
+
+    def mover(mark: str) -> Mover | None:
+        if not move_bytes:
+            return None
+        store = PlanStore(folder / STATE_FOLDER / "plans" if plans is None else absolute(plans))
+        common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer)
+        return Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
+
+    if dry_run:
+        with tempfile.TemporaryDirectory() as place:
+            _, mark = _architecture(model, Path(place))
+        rehearsal = Rehearsal(folder, limits, has_architecture=model is not None, mover=mover(mark))
+        told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
+        return _report(folder, found, told, started)
     with _claimed(folder) as (state, temps):
         architecture, mark = _architecture(model, temps)
-        with Manifest(state / "manifest.sqlite") as manifest:
+        with Manifest(state / MANIFEST) as manifest:
             record = Record(manifest, folder, digest + mark, resume=resume)
-            outcomes = dict(_known(record, found))
+            outcomes: dict[Source, Outcome] = dict(_known(record, found))
             tell(Event("found", len(outcomes), len(found)))
             jobs = [
                 Job(
@@ -147,20 +187,10 @@ def convert(
                 "rules": base64.b64encode(packed).decode(),
                 "architecture": architecture,
                 "imports": list(imports),
+                "drop_optimizer": drop_optimizer,
             }
-            limits = Limits(timeout, memory_limit, strict=strict, allowed=tuple(imports), verify=verify)
-            mover = None
-            if move_bytes:
-                common = common_key(steps, mark, imports)
-                store = PlanStore(state / "plans" if plans is None else absolute(plans))
-                mover = Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
-            engine = LocalEngine(worker_command(), order, workers)
-            happened = engine.run(
-                jobs,
-                lambda job, ask: process(
-                    job, ask, limits, has_architecture=architecture is not None, mover=mover
-                ),
-            )
+            running = (RayEngine if engine == "ray" else LocalEngine)(worker_command(), order, workers)
+            happened = running.run(jobs, PerFile(limits, architecture is not None, mover(mark)))
             with closing(happened):
                 for event in happened:
                     if isinstance(event, Job):
@@ -169,23 +199,44 @@ def convert(
                     job, result = event
                     outcomes[job.source] = record.settle(job, result)
                     tell(Event("finished", len(outcomes), len(found), job.source, outcomes[job.source]))
+    return _report(folder, found, outcomes, started)
+
+
+def _rehearse(
+    rehearsal: Rehearsal, found: Sequence[Source], digest: str | None, tell: Callable[[Event], None]
+) -> dict[Source, Outcome]:
+    outcomes = {} if digest is None else rehearsal.known(found, digest)
+    tell(Event("found", len(outcomes), len(found)))
+    for source, outcome in rehearsal.run([source for source in found if source not in outcomes]):
+        outcomes[source] = outcome
+        tell(Event("finished", len(outcomes), len(found), source, outcome))
+    return outcomes
+
+
+def _report(
+    folder: Path, found: Sequence[Source], outcomes: Mapping[Source, Outcome], started: float
+) -> ConversionReport:
     ordered = tuple(outcomes[source] for source in found)
     return ConversionReport(folder, ordered, time.monotonic() - started)
 
 
-def common_key(rules: Any, architecture: str = "", imports: Sequence[str] = ()) -> str:
+def common_key(
+    rules: Any, architecture: str = "", imports: Sequence[str] = (), *, drop_optimizer: bool = False
+) -> str:
     """Return what all files of a run have in common that decides what their outputs look like.
 
     Args:
         rules: The rules.
         architecture: Digest of the model that bare weights belong to.
         imports: Modules that register classes.
+        drop_optimizer: Whether outputs are not compiled.
     """
     from surgeon import __version__
 
     backend = os.environ.get("KERAS_BACKEND", "")
     versions = (__version__, version("keras"), version("h5py"), backend)
-    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *versions)
+    dropped = ("drop_optimizer",) if drop_optimizer else ()
+    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *dropped, *versions)
 
 
 def _say_nothing(event: Event) -> None:

@@ -76,7 +76,7 @@ class LocalEngine:
         happened: queue.SimpleQueue[Step | BaseException],
         perform: Perform,
     ) -> None:
-        seat = _Seat(lambda: WorkerProcess(self._command, self._order, self._stop))
+        seat = Seat(lambda: WorkerProcess(self._command, self._order, self._stop))
         try:
             while not self._stop.is_set():
                 try:
@@ -93,8 +93,12 @@ class LocalEngine:
             seat.clear()
 
 
-class _Seat:
-    """A place for one worker, filled when it is needed."""
+class Seat:
+    """A place for one worker, filled when it is needed.
+
+    Args:
+        start: Starts a worker.
+    """
 
     def __init__(self, start: Callable[[], WorkerProcess]) -> None:
         self._start = start
@@ -102,6 +106,7 @@ class _Seat:
         self._served = 0
 
     def ask(self, request: Mapping[str, Any], timeout: float, memory_limit: int | None) -> Mapping[str, Any]:
+        """Ask the worker; see `WorkerProcess.ask`."""
         if self._served >= FILES_PER_WORKER:
             self.clear()
         if self._worker is None:
@@ -115,6 +120,7 @@ class _Seat:
             raise
 
     def clear(self) -> None:
+        """End the worker, if there is one."""
         if self._worker is not None:
             self._worker.kill()
         self._worker = None

@@ -4,6 +4,7 @@
 `members:…`  of the names, sizes and CRCs of an archive's members, each CRC checked against the bytes. It
              costs nothing where the bytes are moved and checked anyway. Whoever wants to fool it can.
 `crc32:…`    of an HDF5 file, which has no checksums of its own.
+`sharded:…`  of sharded weights, over all files; likewise.
 `unread:…`   of a source that was trusted: it is not known again once its time has changed.
 """
 

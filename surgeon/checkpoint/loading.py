@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,9 +14,13 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 
 from surgeon.checkpoint.architecture import read_config
+from surgeon.checkpoint.budgets import DEFAULT
+from surgeon.checkpoint.json_check import bounded_json
+from surgeon.checkpoint.legacy_config import repaired
 from surgeon.checkpoint.sources import Kind
 from surgeon.errors import CheckpointError, RefusedError
 
@@ -30,13 +37,20 @@ _WIDTHS = {
 """Bytes of an element, where it is not 4."""
 
 
-def load_admitted(path: Path, kind: Kind, architecture: Path | None = None) -> Any:
-    """Load a checkpoint that has passed the front door. Raises whatever Keras raises."""
+def load_admitted(path: Path, kind: Kind, architecture: Path | None = None, *, compiled: bool = True) -> Any:
+    """Load a checkpoint that has passed the front door. Raises whatever Keras raises.
+
+    Args:
+        path: The checkpoint.
+        kind: Its kind.
+        architecture: The model that bare weights belong to.
+        compiled: Whether a compiled model is compiled again: with loss, metrics and the optimizer's state.
+    """
     with warnings.catch_warnings():
         # Two are the step and the learning rate: the optimizer was never used, and nothing is lost.
         unused = "Skipping variable loading for optimizer.*the saved optimizer has 2 variables"
         warnings.filterwarnings("ignore", message=unused)
-        return _load(path, kind, architecture)
+        return _load(path, kind, architecture, compiled=compiled)
 
 
 @contextmanager
@@ -71,33 +85,67 @@ def weight_budget(allowed: int) -> Iterator[None]:
         keras.layers.Layer.add_weight = add
 
 
-def _load(path: Path, kind: Kind, architecture: Path | None) -> Any:
+def _load(path: Path, kind: Kind, architecture: Path | None, *, compiled: bool) -> Any:
     if kind is Kind.LEGACY:
-        return _load_legacy(path)
+        return _load_legacy(path, compiled=compiled)
     if kind is Kind.KERAS:
-        return keras.saving.load_model(path, safe_mode=True)
+        return keras.saving.load_model(path, safe_mode=True, compile=compiled)
     if architecture is None:
         raise CheckpointError(f"{path} holds bare weights and no architecture was given")
     # Made anew for each file: where a file lacks something, nothing is left from the file before.
     if Kind.of(architecture) is Kind.KERAS:
-        model = keras.saving.load_model(architecture, safe_mode=True)
+        model = keras.saving.load_model(architecture, safe_mode=True, compile=compiled)
     else:
-        model = keras.saving.deserialize_keras_object(read_config(architecture), safe_mode=True)
+        config = read_config(architecture)
+        if not compiled:
+            config.pop("compile_config", None)
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     model.load_weights(path)
     return model
 
 
-def _load_legacy(path: Path) -> Any:
-    try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except ValueError as error:
-        # Keras 3 cannot read what it wrote for `loss="mse"` in this format. The model itself may be sound.
-        model = keras.saving.load_model(path, safe_mode=True, compile=False)
-        text = " ".join(str(error).split())
-        warnings.warn(
-            f"loss, metrics and optimizer are dropped, Keras cannot read them: {text}", stacklevel=2
-        )
-        return model
+def _load_legacy(path: Path, *, compiled: bool) -> Any:
+    with _repaired(path) as file:
+        try:
+            return keras.saving.load_model(file, safe_mode=True, compile=compiled)
+        except ValueError as error:
+            if not compiled:
+                raise
+            # Keras 3 cannot read what it wrote for `loss="mse"` here. The model itself may be sound.
+            model = keras.saving.load_model(file, safe_mode=True, compile=False)
+            text = " ".join(str(error).split())
+            warnings.warn(
+                f"loss, metrics and optimizer are dropped, Keras cannot read them: {text}", stacklevel=2
+            )
+            return model
+
+
+@contextmanager
+def _repaired(path: Path) -> Iterator[Path]:
+    """Yield the path of a file that Keras 3 reads as Keras 2 meant it: the file itself, or a copy of it."""
+    with h5py.File(path) as file:
+        text, version = (_text(file.attrs.get(name, "")) for name in ("model_config", "keras_version"))
+    if not text or version.startswith("3."):
+        yield path
+        return
+    config, notes = repaired(bounded_json(text.encode(), DEFAULT))
+    if not notes:
+        yield path
+        return
+    import surgeon.partial.keras2  # noqa: F401 - registers the formulas of Keras 2
+
+    for note in notes:
+        warnings.warn(f"repaired: {note}", stacklevel=2)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
+            file.attrs["model_config"] = json.dumps(config).encode()
+        yield copy
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def import_modules(names: Iterable[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from surgeon.checkpoint.front_door import Fingerprint
 from surgeon.errors import CheckpointError
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS files (
     changed_at    TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID
 """
+_SELECT = (
+    "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
+    "output_digest, error FROM files"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,18 @@ class Row:
     error: str | None = None
 
 
+def _connect_to_look(path: Path) -> sqlite3.Connection:
+    # Without a log beside it nobody has the file open; then SQLite needs no file to share with others.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}", uri=True)
+
+
+def _row(found: Sequence[Any]) -> Row:
+    name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
+    fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
+    return Row(name, source, rules, state, seconds, fingerprint, *rest)
+
+
 class Manifest:
     """The SQLite file `OUT/.surgeon/manifest.sqlite`: one row per output.
 
@@ -64,15 +80,19 @@ class Manifest:
         'damaged'
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open or make the manifest.
+
+        Args:
+            path: The file.
+            read_only: Whether it is only looked at; then it must be there.
 
         Raises:
             CheckpointError: If the file is not a manifest that this version can read.
         """
-        self._path = path
+        self._path, self._read_only = path, read_only
         with self._explained():
-            self._database = sqlite3.connect(path)
+            self._database = _connect_to_look(path) if read_only else sqlite3.connect(path)
             try:
                 version = self._database.execute("PRAGMA user_version").fetchone()[0]
                 if version not in (0, _VERSION):
@@ -80,12 +100,15 @@ class Manifest:
                         f"{path} is a manifest of version {version}, this Surgeon writes {_VERSION}; "
                         "convert into a new folder"
                     )
+                if read_only:
+                    return
                 self._database.execute("PRAGMA journal_mode = WAL")
                 # A row that says "done" must survive a power cut as well as the file that it speaks of.
                 self._database.execute("PRAGMA synchronous = FULL")
-                with self._database:
-                    self._database.execute(_TABLE)
-                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
+                if version == 0:
+                    with self._database:
+                        self._database.execute(_TABLE)
+                        self._database.execute(f"PRAGMA user_version = {_VERSION}")
             except BaseException:
                 self._database.close()
                 raise
@@ -93,16 +116,13 @@ class Manifest:
     def read(self, output: str) -> Row | None:
         """Return the row of an output, or `None`."""
         with self._explained():
-            found = self._database.execute(
-                "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
-                "output_digest, error FROM files WHERE output = ?",
-                (output,),
-            ).fetchone()
-        if found is None:
-            return None
-        name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
-        fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
-        return Row(name, source, rules, state, seconds, fingerprint, *rest)
+            found = self._database.execute(f"{_SELECT} WHERE output = ?", (output,)).fetchone()
+        return None if found is None else _row(found)
+
+    def rows(self) -> dict[str, Row]:
+        """Return every row by its output, read at once."""
+        with self._explained():
+            return {found[0]: _row(found) for found in self._database.execute(_SELECT)}
 
     def write(self, row: Row) -> None:
         """Write a row and sync it to disk before returning."""
@@ -117,6 +137,11 @@ class Manifest:
                     *(row.output_size, row.output_digest, row.error),
                 ),
             )
+
+    def note(self, row: Row) -> None:
+        """Write a row that says nothing new of the files, unless the manifest is only looked at."""
+        if not self._read_only:
+            self.write(row)
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""

@@ -24,7 +24,7 @@ def open_model(
     A file that is refused is refused at once: Keras is imported after the checks.
 
     Args:
-        path: A `.keras`, `.weights.h5` or legacy `.h5` file.
+        path: A `.keras`, `.weights.h5`, `.weights.json` or legacy `.h5` file.
         architecture: The model that bare weights belong to: a `.keras` or `.json` file.
         imports: Modules to import first, for the classes that they register.
         importing: A context in which Keras is imported.
@@ -41,7 +41,7 @@ def open_model(
     if kind is None:
         kinds = ", ".join(known.value for known in Kind)
         raise CheckpointError(f"{path} is not a checkpoint: its name ends in none of {kinds}")
-    if kind is Kind.WEIGHTS and architecture is None:
+    if kind.is_bare and architecture is None:
         raise CheckpointError(f"{path} holds bare weights; say which model they are of: --model FILE")
     admit(path, kind)
     if architecture is not None:

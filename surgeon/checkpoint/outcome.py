@@ -27,6 +27,7 @@ class Converted:
         how: `bytes`, moved by a plan, or `keras`, loaded and saved.
         verified: Whether the numbers of the source were checked against a checksum. Bare weights and
             legacy files have none.
+        architecture: A name for what it has in common with files of one architecture; may be empty.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Converted:
     notes: tuple[str, ...] = ()
     how: How = "keras"
     verified: bool = True
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,26 @@ class Skipped:
     reason: str = "converted by an earlier run, unchanged since"
 
 
-Outcome = Converted | Failed | Skipped
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a dry run says that would become of a file.
+
+    Attributes:
+        source: Path of the file.
+        output: Path that would be written.
+        how: `bytes` or `keras`.
+        architecture: A name for what it has in common with files of one architecture; may be empty.
+        reason: Why that way.
+    """
+
+    source: str
+    output: str
+    how: How
+    architecture: str
+    reason: str
+
+
+Outcome = Converted | Failed | Skipped | Planned
 
 
 @dataclass(frozen=True)
@@ -107,13 +128,28 @@ class ConversionReport:
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Skipped))
 
     @property
+    def planned(self) -> tuple[Planned, ...]:
+        """The files that a run would convert; only a dry run has some."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Planned))
+
+    @property
+    def architectures(self) -> dict[str, Counter[str]]:
+        """How many files of each architecture went which way (`bytes`, `keras`)."""
+        found: dict[str, Counter[str]] = {}
+        outcomes: tuple[Converted | Planned, ...] = (*self.converted, *self.planned)
+        for outcome in outcomes:
+            found.setdefault(outcome.architecture, Counter())[outcome.how] += 1
+        return found
+
+    @property
     def exit_code(self) -> int:
         """0 if every file is converted now, 1 if some failed."""
         return 1 if self.failed else 0
 
     def to_json(self) -> str:
         """Return the whole report as JSON text."""
-        totals = {state: len(getattr(self, state)) for state in ("converted", "skipped", "failed")}
+        states = ("converted", "skipped", "failed", *(("planned",) if self.planned else ()))
+        totals = {state: len(getattr(self, state)) for state in states}
         rows: list[dict[str, Any]] = [
             {"state": type(outcome).__name__.lower(), **dataclasses.asdict(outcome)}
             for outcome in self.outcomes
@@ -124,6 +160,7 @@ class ConversionReport:
                 "seconds": round(self.seconds, 3),
                 "totals": totals,
                 "causes": dict(Counter(outcome.cause for outcome in self.failed)),
+                "architectures": self.architectures,
                 "files": rows,
             },
             indent=2,
@@ -131,6 +168,10 @@ class ConversionReport:
 
     def __str__(self) -> str:
         counts = f"{len(self.converted)} converted, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        if self.planned:
+            counts = (
+                f"{len(self.planned)} to be converted, {len(self.skipped)} done, {len(self.failed)} refused"
+            )
         lines = [f"{counts} in {self.seconds:.1f} s"]
         lines += [f"  {failure.source}: {failure.reason}" for failure in self.failed]
         return "\n".join(lines)

@@ -22,7 +22,7 @@ from surgeon.errors import RefusedError, RuleError
 STATE = "surgeon_state"
 """`surgeon.paths.STATE`, which cannot be imported without Keras."""
 
-_NO_ARCHITECTURE = "weights without an architecture; say which model they belong to: model=… (--model)"
+NO_ARCHITECTURE = "weights without an architecture; say which model they belong to: model=… (--model)"
 _CHANGED = "changed while it was being converted; convert it again when it rests"
 
 Ask = Callable[[Mapping[str, Any], float, int | None], Mapping[str, Any]]
@@ -40,6 +40,7 @@ class Limits:
         strict: Whether a file with NaN or infinite values is refused.
         allowed: Modules whose classes the user vouches for.
         verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
+        drop_optimizer: Whether the workers leave out what an optimizer has in a file, which is to be noted.
     """
 
     timeout: float = 600.0
@@ -48,6 +49,7 @@ class Limits:
     strict: bool = False
     allowed: tuple[str, ...] = ()
     verify: int = 0
+    drop_optimizer: bool = False
 
     def memory_for(self, size: int) -> int:
         """Return the resident bytes allowed for a file of `size` bytes."""
@@ -83,9 +85,23 @@ class Made:
     notes: tuple[str, ...]
     how: How
     verified: bool
+    architecture: str = ""
 
 
 Result = Made | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class PerFile:
+    """What a run does to each of its files, as a value that can be sent to other processes; see `process`."""
+
+    limits: Limits
+    has_architecture: bool
+    mover: Mover | None
+
+    def __call__(self, job: Job, ask: Ask) -> Result:
+        """Convert one file up to, and not including, its final name."""
+        return process(job, ask, self.limits, has_architecture=self.has_architecture, mover=self.mover)
 
 
 class _FileFailedError(Exception):
@@ -112,8 +128,8 @@ def process(
     started = time.monotonic()
     source = job.source
     try:
-        if source.kind is Kind.WEIGHTS and not has_architecture:
-            raise _FileFailedError("refused", _NO_ARCHITECTURE)
+        if source.kind.is_bare and not has_architecture:
+            raise _FileFailedError("refused", NO_ARCHITECTURE)
         made = _Conversion(job, ask, limits, started).run(mover)
     except _FileFailedError as error:
         job.temp.unlink(missing_ok=True)
@@ -133,6 +149,9 @@ class _Conversion:
         first = self._move(mover)
         if isinstance(first, Made):
             return first
+        return replace(self._without_plan(mover, first), architecture=(first.key or "")[:12])
+
+    def _without_plan(self, mover: Mover, first: Look) -> Made:
         why = self._why_keras(first.key, mover)
         if first.key is None or why is not None:
             return self._noted(self._by_keras(self._admit(), None)[0], why)
@@ -148,7 +167,8 @@ class _Conversion:
                 mover.store.give_up(first.key, str(answer["computes"]))
             if "plan" not in answer:
                 return self._noted(made, mover.store.why_not(first.key))
-            mover.store.add(replace(BytePlan.from_json(str(answer["plan"])), notes=made.notes))
+            notes = (*answer["notes"], *self._dropped(admitted.layout))
+            mover.store.add(replace(BytePlan.from_json(str(answer["plan"])), notes=notes))
             # The first file of an architecture comes out like all others.
             self._job.temp.unlink(missing_ok=True)
             moved = self._move(mover)
@@ -160,7 +180,7 @@ class _Conversion:
     def _why_keras(key: str | None, mover: Mover) -> str | None:
         """Return why no plan is made for a file that fits none, or `None`."""
         if key is None:
-            return "its members are deflated"
+            return "its arrays do not lie in one file as they are"
         if (reason := mover.store.why_not(key)) is not None:
             return reason
         return None if mover.store.is_worth_it(key) else "the first file of its architecture"
@@ -192,7 +212,10 @@ class _Conversion:
         stamp = moved.stamp
         mark = Fingerprint(stamp.size, stamp.mtime_ns, stamp.inode, moved.source)
         seconds = time.monotonic() - self._started
-        return Made(job, mark, moved.size, moved.output, seconds, notes, "bytes", moved.found.verified)
+        return Made(
+            *(job, mark, moved.size, moved.output, seconds, notes, "bytes", moved.found.verified),
+            architecture=moved.plan.key[:12],
+        )
 
     def _admit(self) -> Admitted:
         source, limits = self._job.source, self._limits
@@ -205,20 +228,25 @@ class _Conversion:
 
     def _by_keras(self, admitted: Admitted, trace_as: str | None) -> tuple[Made, Mapping[str, Any]]:
         job = self._job
-        bad = not_finite(job.source.path, admitted)
-        marks = self._finite(bad)
-        answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.fingerprint.size)
+        marks = self._finite(not_finite(job.source.path, admitted))
+        answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.size)
         if not admitted.fingerprint.still_holds(job.source.path):
             raise _FileFailedError("changed", _CHANGED)
         made_of = self._admit_output()
         output = made_of.fingerprint
+        if job.source.kind is Kind.SHARDED:
+            marks = self._finite(not_finite(job.temp, made_of))
         if job.source.kind is not Kind.LEGACY:
             _check_arrays(admitted.layout, made_of.layout, replaced=bool(answer.get("replaced")))
         seconds = time.monotonic() - self._started
-        notes = (*answer["notes"], *marks)
+        notes = (*answer["notes"], *marks, *self._dropped(admitted.layout))
         verified = job.source.kind is Kind.KERAS
         made = Made(job, admitted.fingerprint, output.size, output.digest, seconds, notes, "keras", verified)
         return made, answer
+
+    def _dropped(self, layout: Layout) -> tuple[str, ...]:
+        is_dropped = self._limits.drop_optimizer and any(p.startswith("optimizer") for p in layout.datasets)
+        return ("the optimizer, its state, loss and metrics are left out, as asked",) if is_dropped else ()
 
     def _request(self, more: Mapping[str, Any], size: int) -> Mapping[str, Any]:
         job, limits = self._job, self._limits

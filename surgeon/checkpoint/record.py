@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,31 +28,30 @@ class Record:
     """
 
     def __init__(self, manifest: Manifest, folder: Path, rules: str, *, resume: bool) -> None:
-        self._manifest, self._folder, self._rules, self._resume = manifest, folder, rules, resume
+        self._manifest, self._folder, self._rules = manifest, folder, rules
+        self._known = manifest.rows() if resume else {}
 
     def finished(self, source: Source) -> Skipped | None:
         """Return that an earlier run has done this file, if it has and if nothing has changed since.
 
         A source whose time has changed but whose bytes have not counts as unchanged.
         """
-        row = self._manifest.read(str(source.output)) if self._resume else None
+        row = self._known.get(str(source.output))
         if row is None or row.state == "failed" or row.rules != self._rules or row.fingerprint is None:
             return None
-        final = self._folder / source.output
-        if not final.is_file() or final.stat().st_size != row.output_size:
+        path, final = str(source.path), f"{self._folder}{os.sep}{source.output}"
+        if not _is_file_of_size(final, row.output_size):
             return None
-        if row.state == "publishing" and not still_is(final, str(row.output_digest)):
+        if row.state == "publishing" and not still_is(Path(final), str(row.output_digest)):
             return None
-        fingerprint = row.fingerprint
-        if row.source != str(source.path) or not fingerprint.still_holds(source.path):
-            now = _identify(source.path, fingerprint)
-            if now is None:
+        fingerprint: Fingerprint | None = row.fingerprint
+        if row.source != path or not row.fingerprint.still_holds(path):
+            fingerprint = _identify(source.path, row.fingerprint)
+            if fingerprint is None:
                 return None
-            fingerprint = now
-        done = replace(row, source=str(source.path), state="done", fingerprint=fingerprint)
-        if done != row:
-            self._manifest.write(done)
-        return Skipped(str(source.path), str(final))
+        if row.state != "done" or row.source != path or fingerprint != row.fingerprint:
+            self._manifest.note(replace(row, source=path, state="done", fingerprint=fingerprint))
+        return Skipped(path, final)
 
     def settle(self, job: Job, result: Result) -> Outcome:
         """Give a finished output its final name, and write down what became of the file.
@@ -95,8 +95,17 @@ class Record:
             job.temp.unlink(missing_ok=True)
         self._manifest.write(replace(row, state="done"))
         return Converted(
-            source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified
+            *(source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified),
+            architecture=made.architecture,
         )
+
+
+def _is_file_of_size(path: str, size: int | None) -> bool:
+    try:
+        state = os.stat(path)  # noqa: PTH116 - one look for both, and no object, for thousands of files
+    except OSError:
+        return False
+    return stat.S_ISREG(state.st_mode) and state.st_size == size
 
 
 def _identify(path: Path, known: Fingerprint) -> Fingerprint | None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from surgeon.checkpoint.shards import is_shard_of
 from surgeon.errors import CheckpointError
 
 STATE_FOLDER = ".surgeon"
+MANIFEST = "manifest.sqlite"
 
 
 class Kind(StrEnum):
-    """The three kinds of checkpoint; the value is the suffix."""
+    """The kinds of checkpoint; the value is the suffix."""
 
+    SHARDED = ".weights.json"
     WEIGHTS = ".weights.h5"
     KERAS = ".keras"
     LEGACY = ".h5"
@@ -27,7 +31,21 @@ class Kind(StrEnum):
         """Return the kind that a file's name announces, or `None`."""
         name = os.fspath(path).lower()
         # `.weights.h5` comes first: it ends in `.h5` too.
-        return next((kind for kind in cls if name.endswith(kind)), None)
+        return next((kind for kind in _KINDS if name.endswith(kind)), None)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it holds weights without the model that they are of."""
+        return self in (Kind.WEIGHTS, Kind.SHARDED)
+
+    @property
+    def converted(self) -> Kind:
+        """Kind of what is made of it: sharded weights are joined, legacy models become archives."""
+        return _BECOMES.get(self, self)
+
+
+_KINDS = tuple(Kind)
+_BECOMES = {Kind.LEGACY: Kind.KERAS, Kind.SHARDED: Kind.WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -48,19 +66,22 @@ class Source:
 
     @property
     def output(self) -> PurePosixPath:
-        """Place of the output under the output folder; a legacy `.h5` becomes `.keras`."""
-        if self.kind is not Kind.LEGACY:
+        """Place of the output under the output folder; its suffix may be another."""
+        if self.output_kind is self.kind:
             return self.relative
-        return self.relative.with_name(self.relative.name[: -len(Kind.LEGACY)] + Kind.KERAS)
+        return self.relative.with_name(self.relative.name[: -len(self.kind)] + self.output_kind)
 
     @property
     def output_kind(self) -> Kind:
         """Kind of the output."""
-        return Kind.KERAS if self.kind is Kind.LEGACY else self.kind
+        return self.kind.converted
 
 
 def find_sources(
-    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], out: Path, pattern: str | None = None
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    out: Path,
+    pattern: str | None = None,
+    since: datetime | None = None,
 ) -> list[Source]:
     """Return the checkpoints among `sources`, sorted by output.
 
@@ -68,9 +89,11 @@ def find_sources(
     report names it.
 
     Args:
-        sources: A folder (searched to any depth), a file, or several of both.
+        sources: A folder (searched to any depth), a file, or several of both. Folders in it that another run
+            converted into are left out; to convert what is in such a folder, name it.
         out: The output folder; nothing in it counts as a source.
         pattern: A glob over a file's name or its path under the folder.
+        since: Only files that were changed then or later; local time unless it says otherwise.
 
     Raises:
         CheckpointError: If a source is missing, if there is no checkpoint at all, if two files would have
@@ -80,16 +103,17 @@ def find_sources(
     found: dict[Path, Source] = {}
     for item in given:
         for source in _expand(Path(item), out):
-            if pattern is None or _matches(source.relative, pattern):
+            if (pattern is None or _matches(source.relative, pattern)) and _is_new(source, since):
                 found.setdefault(source.path, source)
     if not found:
         where = ", ".join(str(item) for item in given)
         matching = f" matching {pattern!r}" if pattern else ""
+        matching += f" changed since {since:%Y-%m-%d %H:%M}" if since else ""
         kinds = ", ".join(kind.value for kind in Kind)
         raise CheckpointError(
             f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
         )
-    ordered = sorted(found.values(), key=lambda source: source.output)
+    ordered = sorted(found.values(), key=lambda source: source.output.parts)
     _check_collisions(ordered, out)
     return ordered
 
@@ -116,23 +140,39 @@ def _expand(item: Path, out: Path) -> Iterator[Source]:
 
 
 def _walk(folder: Path, out: Path) -> Iterator[Source]:
+    """Yield what is in a folder, but nothing of `out` or of what was the output folder of another run."""
+    real_out = os.path.realpath(out)
+
     def stop(error: OSError) -> None:
         raise CheckpointError(f"cannot search {error.filename}: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=stop):
         here = Path(place)
-        kept = [name for name in folders if name != STATE_FOLDER and here / name != out]
+        if here != folder and (here / STATE_FOLDER / MANIFEST).is_file():
+            folders.clear()
+            continue
+        real = os.path.realpath(place)
+        kept = [name for name in folders if name != STATE_FOLDER and f"{real}{os.sep}{name}" != real_out]
         # A folder that calls itself a checkpoint is listed (to be refused), not searched.
         folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
+        inside = PurePosixPath(here.relative_to(folder).as_posix())
+        maps = [name for name in files if Kind.of(name) is Kind.SHARDED]
         for name in sorted({*files, *kept} - set(folders)):
             kind = Kind.of(name)
-            if kind is not None:
-                relative = PurePosixPath((here / name).relative_to(folder).as_posix())
-                yield Source(here / name, folder, relative, kind)
+            # Shards belong to their map.
+            if kind is not None and not any(is_shard_of(name, each) for each in maps):
+                yield Source(here / name, folder, inside / name, kind)
 
 
 def _matches(relative: PurePosixPath, pattern: str) -> bool:
     return fnmatch.fnmatchcase(relative.name, pattern) or fnmatch.fnmatchcase(str(relative), pattern)
+
+
+def _is_new(source: Source, since: datetime | None) -> bool:
+    try:
+        return since is None or source.path.stat().st_mtime >= since.timestamp()
+    except OSError:  # whatever is wrong with it is for the report to say
+        return True
 
 
 def _check_collisions(sources: list[Source], out: Path) -> None:
@@ -144,19 +184,33 @@ def _check_collisions(sources: list[Source], out: Path) -> None:
                 f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
                 "them in two runs into two folders"
             )
-    real_folder = cache(os.path.realpath)
-    paths = {_real(str(source.path), real_folder) for source in sources}
+    real = _RealPaths()
+    paths = {real.of(str(source.path)) for source in sources}
     for output, source in by_output.items():
-        if _real(f"{out}{os.sep}{output}", real_folder) in paths:
+        if real.of(f"{out}{os.sep}{output}") in paths:
             raise CheckpointError(
                 f"the output of {source.path} would take the place of a source ({out / output}); sources are "
                 "never written to: choose another output folder"
             )
 
 
-def _real(path: str, real_folder: Callable[[str], str]) -> str:
-    """Return what `os.path.realpath` does, but look at each folder only once."""
-    if os.path.islink(path):  # noqa: PTH114 - for thousands of files, paths as objects are what costs
-        return os.path.realpath(path)
-    folder, name = os.path.split(path)
-    return f"{real_folder(folder)}{os.sep}{name}"
+class _RealPaths:
+    """What `os.path.realpath` gives, with one look at each folder instead of one at each file in it."""
+
+    def __init__(self) -> None:
+        self._real_folder = cache(os.path.realpath)
+        self._links = cache(_links_in)
+
+    def of(self, path: str) -> str:
+        folder, _, name = path.rpartition(os.sep)
+        if name in self._links(folder):
+            return os.path.realpath(path)
+        return f"{self._real_folder(folder)}{os.sep}{name}"
+
+
+def _links_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_symlink())
+    except OSError:  # an output folder that is not there yet
+        return frozenset()

@@ -10,9 +10,11 @@ from typing import Any
 import keras
 
 from surgeon.checkpoint.architecture import digest_config
+from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.loading import import_modules, load_admitted, weight_budget
 from surgeon.checkpoint.packing import unpack_rules
 from surgeon.checkpoint.publish import sync_file
+from surgeon.checkpoint.shards import shard_names
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.tracing.planner import Converted, same_weights, trace
 from surgeon.checkpoint.tracing.solving import ComputesError
@@ -33,10 +35,19 @@ class Surgery:
         rules: The rules, pickled by the process that started this one.
         architecture: Path of the model that bare weights belong to.
         imports: Modules to import first, for the classes that they register.
+        drop_optimizer: Whether outputs are not compiled.
     """
 
-    def __init__(self, rules: bytes, architecture: str | None, imports: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        rules: bytes,
+        architecture: str | None,
+        imports: tuple[str, ...],
+        *,
+        drop_optimizer: bool = False,
+    ) -> None:
         import_modules(imports)
+        self._compiled = not drop_optimizer
         self._rules = unpack_rules(rules)
         self._architecture = None if architecture is None else Path(architecture)
         self._plans: dict[str, Plan] = {}
@@ -59,10 +70,11 @@ class Surgery:
         again = made.with_name(f"again-{made.name}")
         try:
             done = self._convert(Path(source), known, again, "outputs", self._plan)
-            end = Kind.WEIGHTS if known is Kind.WEIGHTS else Kind.KERAS
+            end = known.converted
             if not same_weights(made, again, end):
                 raise CheckpointError("the byte path gives other weights than Keras")
             if end is Kind.KERAS:
+                keras.utils.clear_session()
                 loaded = keras.saving.load_model(made, safe_mode=True)
                 check_plan(done.plan, done.before, loaded)
         finally:
@@ -101,11 +113,13 @@ class Surgery:
     def _convert(
         self, source: Path, kind: Kind, temp: Path, validate: Validate, plan_for: Callable[[Any], Plan]
     ) -> Converted:
-        with weight_budget(2 * source.stat().st_size + _SLACK):
-            model = load_admitted(source, kind, self._architecture)
+        # As in a process of its own: names that Keras makes up and numbers on are in the file, too.
+        keras.utils.clear_session()
+        with weight_budget(2 * _size(source, kind) + _SLACK):
+            model = load_admitted(source, kind, self._architecture, compiled=self._compiled)
         plan = plan_for(model)
         rewritten = plan.apply(model, validate=validate)
-        if kind is Kind.WEIGHTS:
+        if kind.is_bare:
             rewritten.save_weights(temp)
         else:
             rewritten.save(temp)
@@ -136,6 +150,13 @@ class Surgery:
                 # A layer that a rule puts in has weights, which may come from this very file.
                 return plan
         return self._plans[key]
+
+
+def _size(source: Path, kind: Kind) -> int:
+    if kind is not Kind.SHARDED:
+        return source.stat().st_size
+    names = shard_names(source.read_bytes(), DEFAULT)
+    return sum(source.with_name(name).stat().st_size for name in names)
 
 
 def _weights(model: Any) -> list[list[Any]]:

@@ -57,7 +57,10 @@ def _prepare(order: dict[str, Any]) -> Any:
     from surgeon.checkpoint.surgery import Surgery
 
     return Surgery(
-        base64.b64decode(order["rules"]), architecture=order["architecture"], imports=tuple(order["imports"])
+        base64.b64decode(order["rules"]),
+        architecture=order["architecture"],
+        imports=tuple(order["imports"]),
+        drop_optimizer=order["drop_optimizer"],
     )
 
 

@@ -147,7 +147,9 @@ class WorkerProcess:
 
     def _resident(self) -> int:
         try:
-            return int(psutil.Process(self._process.pid).memory_info().rss)
+            found = psutil.Process(self._process.pid).memory_info()
+            # Pages of files that are mapped are not held: the system takes them back when it needs them.
+            return int(found.rss - getattr(found, "shared", 0))
         except psutil.NoSuchProcess:
             return 0
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +21,16 @@ from surgeon.cli import options
 from surgeon.cli.console import complain, err, out, show_json
 from surgeon.errors import CheckpointError
 
+_MOST_KINDS = 20
+_WAYS = {"bytes": "moving bytes", "keras": "Keras"}
+
+
+class Engine(StrEnum):
+    """What runs the work on several files at a time."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 def convert(
     ctx: typer.Context,
@@ -26,7 +39,12 @@ def convert(
     output: Annotated[Path, typer.Option("--out", "-o", help="The output folder.", file_okay=False)],
     architecture: options.Architecture = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Files in work at a time.")] = 1,
+    engine: Annotated[Engine, typer.Option(help="Threads and processes here, or Ray tasks.")] = Engine.LOCAL,
     pattern: Annotated[str | None, typer.Option(help="Only files that match this glob.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only files changed since 2026-01-31, or 2026-01-31T08:00, or 90m, 36h, 7d ago."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Skip what an earlier run has finished.")] = True,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one file may take.")] = 600.0,
     memory: Annotated[
@@ -47,9 +65,16 @@ def convert(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse files with NaN or infinite values.")
     ] = False,
+    drop_optimizer: Annotated[
+        bool, typer.Option("--drop-optimizer", help="Leave out the optimizer, its state, loss and metrics.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check every file and say what would be done; write nothing.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Apply rules to every checkpoint of a folder. Exit code: 0 all, 1 some failed, 2 not started."""
+    changed = None if since is None else _moment(since)
     try:
         with _progress(hidden=as_json) as tell:
             report = convert_files(
@@ -58,7 +83,9 @@ def convert(
                 output,
                 model=architecture,
                 workers=workers,
+                engine=engine.value,
                 pattern=pattern,
+                since=changed,
                 resume=resume,
                 timeout=timeout,
                 memory_limit=None if memory is None else memory << 20,
@@ -70,6 +97,8 @@ def convert(
                 sha256=sha256,
                 verify=verify,
                 strict=strict,
+                drop_optimizer=drop_optimizer,
+                dry_run=dry_run,
                 on_event=tell,
             )
     except CheckpointError as error:
@@ -85,6 +114,19 @@ def convert(
     raise typer.Exit(report.exit_code)
 
 
+def _moment(text: str) -> datetime:
+    """Return the moment that `--since` means."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    try:
+        if text[-1:] in units and text[:-1].isdigit():
+            return datetime.now().astimezone() - timedelta(**{units[text[-1]]: int(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            f"--since {text}: neither a date (2026-01-31, 2026-01-31T08:00) nor a time ago (90m, 36h, 7d)"
+        ) from error
+
+
 @contextmanager
 def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
     columns = (
@@ -92,20 +134,24 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[failed]}", style="red"),
     )
     with Progress(*columns, console=err(), disable=hidden, transient=True) as progress:
-        bar = progress.add_task("converting", total=None, failed="")
-        failed = 0
+        bar = progress.add_task("converting", total=None, failed="", rate="")
+        failed = written = 0
+        started = time.monotonic()
 
         def tell(event: Event) -> None:
-            nonlocal failed
+            nonlocal failed, written
             if event.kind == "started" and event.source is not None:
                 progress.update(bar, description=str(event.source.relative))
                 return
             failed += type(event.outcome).__name__ == "Failed"
             text = f"{failed} failed" if failed else ""
-            progress.update(bar, completed=event.done, total=event.total, failed=text)
+            written += getattr(event.outcome, "size", 0)
+            rate = f"{written / (time.monotonic() - started) / 1e6:,.1f} MB/s" if written else ""
+            progress.update(bar, completed=event.done, total=event.total, failed=text, rate=rate)
 
         yield tell
 
@@ -120,8 +166,17 @@ def _summary(report: ConversionReport) -> Table:
     notes = Counter(note for converted in report.converted for note in converted.notes)
     for text, files in notes.items():
         table.add_row(f"{files} files" if files > 1 else "1 file", "note", text, style="dim")
+    kinds = report.architectures
+    for name, ways in list(kinds.items())[:_MOST_KINDS]:
+        counts = ", ".join(f"{count} by {_WAYS[how]}" for how, count in sorted(ways.items()))
+        table.add_row("architecture", name or "(unknown)", counts, style="dim")
+    if len(kinds) > _MOST_KINDS:
+        table.add_row("architecture", "", f"and {len(kinds) - _MOST_KINDS} more", style="dim")
     moved = sum(converted.how == "bytes" for converted in report.converted)
     counts = f"{len(report.converted)} converted ({moved} by moving bytes), {len(report.skipped)} skipped, "
     counts += f"{len(report.failed)} failed"
+    if report.planned:
+        counts = f"{len(report.planned)} to be converted, {len(report.skipped)} done, "
+        counts += f"{len(report.failed)} would be refused; nothing was written"
     table.add_row("all", f"{report.seconds:.1f} s", counts, style="bold", end_section=True)
     return table

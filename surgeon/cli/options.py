@@ -54,7 +54,7 @@ def check_model(path: Path, architecture: Path | None) -> None:
     if kind is None:
         kinds = ", ".join(known.value for known in Kind)
         raise typer.BadParameter(f"{path} is not a checkpoint: its name ends in none of {kinds}")
-    if kind is Kind.WEIGHTS and architecture is None:
+    if kind.is_bare and architecture is None:
         raise typer.BadParameter(f"{path} holds bare weights; say which model they are of: --model FILE")
 
 

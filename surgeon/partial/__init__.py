@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from surgeon.partial.conv import PartialConv2D as PartialConv2D
     from surgeon.partial.dense import PartialDense as PartialDense
     from surgeon.partial.einsum import FastEinsumDense as FastEinsumDense
+    from surgeon.partial.keras2 import hard_sigmoid_keras2 as hard_sigmoid_keras2
     from surgeon.partial.reparting import repart as repart
     from surgeon.partial.spec import Spec as Spec
     from surgeon.partial.variable import PartialVariable as PartialVariable
@@ -29,6 +30,7 @@ _HOMES = {
     "PartialVariable": "variable",
     "Spec": "spec",
     "attach": "attaching",
+    "hard_sigmoid_keras2": "keras2",
     "read_spec": "attaching",
     "repart": "reparting",
 }

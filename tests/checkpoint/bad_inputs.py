@@ -143,6 +143,7 @@ def _configs() -> Iterator[Bad]:
         "cve_2025_9906": _function("keras.config", "enable_unsafe_deserialization"),
         "saving": _function("keras.saving", "load_model"),
         "builtins_eval": _function("builtins", "eval"),
+        "registered_elsewhere": {**_function("builtins", "mystery>run"), "registered_name": "function"},
     }.items():
         yield _config(
             name,

@@ -7,7 +7,14 @@ from typing import Any
 
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.opened import file_key, opened
-from surgeon.checkpoint.bytepath.plan import Array, BytePlan, Piece, digest_rest
+from surgeon.checkpoint.bytepath.plan import (
+    Array,
+    BytePlan,
+    Piece,
+    crc_of_rest,
+    digest_rest,
+    gaps_between,
+)
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.conversion import common_key
 from surgeon.checkpoint.hdf5 import Window, read_layout
@@ -26,14 +33,16 @@ def copying_plan(path: Path, rules: Any = ()) -> BytePlan:
         )
         pieces, at = [], 0
         for array in arrays:
-            pieces.append(Piece("raw", found.read(at, array.offset - at)))
-            pieces.append(Piece("copy", array=array.path))
+            pieces.append(Piece("raw", array.offset - at, found.read(at, array.offset - at)))
+            pieces.append(Piece("copy", array.size, array=array.path))
             at = array.offset + array.size
-        pieces.append(Piece("raw", found.read(at, found.size - at)))
+        pieces.append(Piece("raw", found.size - at, found.read(at, found.size - at)))
+        gaps = gaps_between(arrays, found.size)
         return BytePlan(
             key=file_key(found, Kind.KERAS, common_key(rules)),
             size=found.size,
-            rest=digest_rest(found.read, found.size, arrays),
+            rest=digest_rest(found.read, gaps),
+            rest_crc=crc_of_rest(found.read, gaps, found.size),
             arrays=arrays,
             recipes=(),
             pieces=tuple(pieces),

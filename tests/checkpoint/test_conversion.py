@@ -182,6 +182,21 @@ def test_a_source_is_never_an_output(folder):
     assert len(convert(folder, [], folder / "out").skipped) == 1
 
 
+def test_output_folders_inside_the_source_folder_are_no_sources(folder, tmp_path):
+    write(folder / "a.keras")
+    write(folder / "deep" / "b.keras")
+    link = tmp_path / "link"
+    link.symlink_to(folder, target_is_directory=True)
+    # Named through a link, the output folder is the same folder.
+    assert len(convert(folder, [], link / "first").converted) == 2
+    assert len(convert(folder, [], link / "first").outcomes) == 2
+    assert len(convert(folder, [], folder / "deep" / "second").outcomes) == 2
+    assert files(folder / "deep" / "second") == ["a.keras", "deep/b.keras"]
+    # Whoever names one means what is in it.
+    assert len(convert(folder / "first", [], tmp_path / "third").converted) == 2
+    assert len(convert(link, [], tmp_path / "fourth").converted) == 2
+
+
 def test_sources_are_named_in_many_ways(folder, out, tmp_path):
     one, two = write(folder / "one.keras"), write(tmp_path / "elsewhere" / "two.keras")
     link = folder / "latest.keras"

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import zipfile
-import zlib
 from pathlib import Path
 
 import pytest
@@ -192,10 +191,12 @@ def test_ranges_out_of_order_are_read_aside(tmp_path):
     data = os.urandom(3_000_000)
     path.write_bytes(data)
     with path.open("rb") as file:
-        origin = Origin(file.fileno(), 1000, 2_900_000, lambda: None)
+        seen = bytearray()
+        origin = Origin(file.fileno(), 1000, 2_900_000, lambda: None, lambda begin, block: seen.extend(block))
         for begin, size in ((2_000_000, 500_000), (10, 1_500_000), (2_400_000, 500_000), (0, 0)):
             found = b"".join(bytes(view) for view in origin.range(begin, size))
             assert found == data[1000 + begin : 1000 + begin + size]
-        assert origin.finish() == zlib.crc32(data[1000:2_901_000])
+        origin.finish()
+        assert seen == data[1000:2_901_000]
         with pytest.raises(ValueError, match="beyond the end"):
             list(origin.range(2_899_999, 2))

@@ -106,6 +106,10 @@ def test_usage_errors_have_exit_code_2(tmp_path, rules):
         (("convert", tmp_path, "--rules", rules, "-o", tmp_path), "take the place of a source"),
         (("convert", model, "--rules", bad_rules, "-o", tmp_path / "out"), "bad.yaml:2:"),
         (("convert", model, "--rules", rules), "--out"),
+        (
+            ("convert", model, "-r", rules, "-o", tmp_path / "out", "--since", "new"),
+            "--since new: neither a date",
+        ),
     ]
     for arguments, reason in cases:
         result = run(*arguments, env={"COLUMNS": "400"})
@@ -132,6 +136,22 @@ def test_convert_reports_and_exits_by_outcome(tmp_path, rules):
     assert second.exit_code == 0
     assert '"skipped": 1' in second.stdout
     assert second.stderr == ""
+
+
+@pytest.mark.usefixtures("fake_workers")
+def test_a_dry_run_shows_what_would_be_done(tmp_path, rules):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write(folder / "a.keras")
+    write(folder / "broken.keras", b"no archive")
+    command = ("convert", folder, "--rules", rules, "-o", out, "--dry-run")
+    shown = run(*command, "--since", "2d", env={"COLUMNS": "200"})
+    assert shown.exit_code == 1
+    assert "1 to be converted, 0 done, 1 would be refused; nothing was written" in shown.stdout
+    assert "1 by Keras" in shown.stdout
+    assert not out.exists()
+    none = run(*command, "--since", "2200-01-31", env={"COLUMNS": "200"})
+    assert none.exit_code == 2
+    assert "changed since 2200-01-31 00:00" in none.stderr
 
 
 def test_the_script_is_the_command(tmp_path, rules):

@@ -20,11 +20,20 @@ _VERSION, _VERSION_64 = 20, 45
 
 
 @dataclass
-class _Member:
+class NewMember:
+    """A member that is being written.
+
+    Attributes:
+        name: Its name.
+        size: Bytes of its content.
+        position: Where its header lies.
+        crc: CRC-32 of its content; whoever knows it without the target's help sets it.
+    """
+
     name: bytes
     size: int
-    crc: int
     position: int
+    crc: int | None = None
 
 
 class ArchiveWriter:
@@ -46,17 +55,17 @@ class ArchiveWriter:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._members: list[_Member] = []
+        self._members: list[NewMember] = []
 
     @contextmanager
-    def member(self, name: str, size: int) -> Iterator[None]:
-        """Write a member; what the block puts into the target is its content.
+    def member(self, name: str, size: int) -> Iterator[NewMember]:
+        """Write a member; what the block puts into the target is its content, and its CRC unless it sets one.
 
         Raises:
             ValueError: If that is not `size` bytes.
         """
         target = self.target
-        member = _Member(name.encode(), size, 0, target.position)
+        member = NewMember(name.encode(), size, target.position)
         # Both sizes in an extra field, where they do not fit into the header.
         extra = struct.pack("<HHQQ", 1, 16, size, size) if size >= _LIMIT else b""
         said = _LIMIT if extra else size
@@ -65,16 +74,17 @@ class ArchiveWriter:
         target.put(struct.pack("<4s5H3I2H", *head, len(extra)) + member.name + extra)
         begin = target.position
         target.start_member()
-        yield
+        yield member
         if target.position - begin != size:
             raise ValueError(f"{name}: {target.position - begin} bytes where {size} were announced")
-        member.crc = target.crc
+        if member.crc is None:
+            member.crc = target.crc
         target.patch(struct.pack("<I", member.crc), member.position + 14)
         self._members.append(member)
 
     def listed(self) -> tuple[tuple[str, int, int], ...]:
         """Return name, size and CRC of the members that were written."""
-        return tuple((member.name.decode(), member.size, member.crc) for member in self._members)
+        return tuple((member.name.decode(), member.size, member.crc or 0) for member in self._members)
 
     def close(self) -> None:
         """Write the directory."""
@@ -98,7 +108,7 @@ class ArchiveWriter:
         self.target.flush()
 
 
-def _entry(member: _Member) -> bytes:
+def _entry(member: NewMember) -> bytes:
     extra = b""
     if member.size >= _LIMIT:
         extra += struct.pack("<QQ", member.size, member.size)

@@ -1,10 +1,9 @@
-"""Carrying out a byte plan: one file in, one file out, every byte read once and checked."""
+"""Carrying out a byte plan: one file in, one file out."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,45 +11,20 @@ from typing import Any
 import numpy as np
 
 from surgeon.checkpoint.bytepath.archive import ArchiveWriter
-from surgeon.checkpoint.bytepath.finite import is_finite
+from surgeon.checkpoint.bytepath.checksums import crc32
+from surgeon.checkpoint.bytepath.opened import Opened
 from surgeon.checkpoint.bytepath.plan import Array, BytePlan, Piece, digest_rest
-from surgeon.checkpoint.bytepath.streams import Origin, Target, read_exactly
+from surgeon.checkpoint.bytepath.reading import reader_of
+from surgeon.checkpoint.bytepath.streams import Origin, Target
 from surgeon.checkpoint.zip_check import CONFIG, METADATA, WEIGHTS, Member
 from surgeon.partial.part import Part
 
 _RATE = re.compile(rb'"learning_rate": (-?[0-9][0-9.eE+-]*)')
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A source that is open, and where things lie in it.
-
-    Attributes:
-        descriptor: Open for reading.
-        start: Where the HDF5 part begins in the file.
-        size: Its bytes.
-        crc: Its CRC, if the file says it.
-        members: The members of the archive; empty for HDF5 files.
-        config: Text of `config.json`; empty for HDF5 files.
-        date: When the source was saved, as it says.
-    """
-
-    descriptor: int
-    start: int
-    size: int
-    crc: int | None
-    members: Mapping[str, Member]
-    config: bytes = b""
-    date: str = ""
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return bytes of the HDF5 part."""
-        return read_exactly(self.descriptor, self.start + offset, size)
-
-
 def fits(plan: BytePlan, source: Opened) -> bool:
     """Whether a plan fits a file: every byte that is not in an array is as it was in the plan's file."""
-    return source.size == plan.size and digest_rest(source.read, source.size, plan.arrays) == plan.rest
+    return source.size == plan.size and digest_rest(source.read, plan.gaps) == plan.rest
 
 
 @dataclass(frozen=True)
@@ -60,14 +34,14 @@ class Executed:
     Attributes:
         not_finite: Arrays with NaN or infinite values.
         verified: Whether every byte of the source's weights was checked against a CRC.
-        source_crc: CRC-32 of the source's HDF5 part; 0 if it was trusted.
+        source_crc: CRC-32 of the source's HDF5 part; `None` if not all of it was read.
         output_crc: CRC-32 of the output's HDF5 part.
         members: Name, size and CRC of the output's members; empty for bare weights.
     """
 
     not_finite: tuple[str, ...]
     verified: bool
-    source_crc: int
+    source_crc: int | None
     output_crc: int
     members: tuple[tuple[str, int, int], ...]
 
@@ -79,32 +53,31 @@ def execute(plan: BytePlan, source: Opened, descriptor: int, *, trust: bool = Fa
         plan: A plan that `fits`.
         source: The source.
         descriptor: An empty file, open for writing.
-        trust: Neither check the source's CRC nor look for values that are not finite.
+        trust: Do not look for values that are not finite, and leave bytes unread whose checksum follows from
+            what the source says of itself.
 
     Raises:
         ValueError: If the source is damaged.
         OSError: If something cannot be read or written.
         RuleError: If a criterion cannot order the values.
     """
-    return _Execution(plan, source, descriptor, trust=trust).run()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _Execution(plan, source, descriptor, trust=trust).run()
 
 
 class _Execution:
     def __init__(self, plan: BytePlan, source: Opened, descriptor: int, *, trust: bool) -> None:
-        self._plan, self._source, self._trust = plan, source, trust
+        self._plan, self._source = plan, source
         self._target = Target(descriptor)
-        self._origin = Origin(
-            source.descriptor, source.start, source.size, self._target.flush, checked=not trust
-        )
-        self._arrays = plan.by_path()
-        self._bad: dict[str, None] = {}
+        self._arrays = plan.by_path
+        self._reader = reader_of(plan, source, self._target, trust=trust)
+        self._made_crcs: list[int] = []
 
     def run(self) -> Executed:
         members: tuple[tuple[str, int, int], ...] = ()
         if self._plan.config is None:
-            self._weights()
+            output_crc = self._weights()
             self._target.flush()
-            output_crc = self._target.crc
         else:
             archive = ArchiveWriter(self._target)
             for name, data in ((METADATA, self._metadata()), (CONFIG, self._config())):
@@ -112,37 +85,34 @@ class _Execution:
                     self._target.put(data)
             for name in self._plan.assets:
                 self._asset(archive, self._source.members[name])
-            with archive.member(WEIGHTS, self._plan.output_size):
-                self._weights()
+            with archive.member(WEIGHTS, self._plan.output_size) as member:
+                member.crc = output_crc = self._weights()
             archive.close()
             members = archive.listed()
-            output_crc = members[-1][2]
-        crc = 0 if self._trust else self._origin.finish()
-        if not self._trust and self._source.crc not in (None, crc):
-            raise ValueError(f"member {WEIGHTS!r} is damaged: Bad CRC-32")
-        verified = not self._trust and self._source.crc is not None
-        return Executed(tuple(self._bad), verified, crc, output_crc, members)
+        reader = self._reader
+        verified = reader.source_crc is not None and self._source.crc is not None
+        return Executed(reader.not_finite, verified, reader.source_crc, output_crc, members)
 
-    def _weights(self) -> None:
-        begin = self._target.position
+    def _weights(self) -> int:
+        """Write the weights and return their CRC."""
+        begin, numbers = self._target.position, self._plan.numbers
+        self._target.reserve(self._plan.output_size)
         for piece in self._plan.pieces:
-            if piece.kind == "copy":
-                self._copy(self._arrays[piece.array])
+            if piece.kind == "raw":
+                self._target.append(piece.data)
+            elif piece.kind == "copy":
+                self._reader.copy(numbers[piece.array])
             else:
-                self._target.put(self._made(piece))
+                data = self._made(piece)
+                if len(data) != piece.size:
+                    raise ValueError("the plan does not add up")
+                self._made_crcs.append(crc32(data))
+                self._target.append(data)
         if self._target.position - begin != self._plan.output_size:
             raise ValueError("the plan does not add up")
-
-    def _copy(self, array: Array) -> None:
-        look = None if self._trust else array.dtype
-        for view in self._origin.range(array.offset, array.size):
-            self._target.put(view)
-            if look is not None and not is_finite(view, look):
-                self._bad[array.path] = None
+        return self._reader.finish(self._made_crcs)
 
     def _made(self, piece: Piece) -> bytes:
-        if piece.kind == "raw":
-            return piece.data
         if piece.kind == "rate":
             return np.float32(self._rate).tobytes()
         part = self._parts[piece.recipe]
@@ -166,30 +136,30 @@ class _Execution:
         return json.dumps({"keras_version": self._plan.version, "date_saved": self._source.date}).encode()
 
     def _config(self) -> bytes:
-        text = []
-        for part in self._plan.config or ():
-            if isinstance(part, str):
-                text.append(part)
-            elif part[0] == "bits":
-                text.append(json.dumps(self._parts[int(part[1])].to_config()["bits"]))
-            elif part[0] == "rate":
-                text.append(json.dumps(float(np.float32(self._rate))))
-            else:
-                text.append(json.dumps(self._values(self._arrays[part[1]]).item()))
-        return "".join(text).encode()
+        return b"".join(
+            part if isinstance(part, bytes) else json.dumps(self._said(*part)).encode()
+            for part in self._plan.config_bytes
+        )
+
+    def _said(self, slot: str, which: Any) -> Any:
+        if slot == "bits":
+            return self._parts[int(which)].to_config()["bits"]
+        if slot == "rate":
+            return float(np.float32(self._rate))
+        return self._values(self._arrays[which]).item()
 
     @property
     def _rate(self) -> float:
         return learning_rate(self._source.config)
 
     def _asset(self, archive: ArchiveWriter, member: Member) -> None:
-        origin = Origin(self._source.descriptor, member.offset, member.size, self._target.flush)
+        origin = Origin(self._source.descriptor, member.offset, member.size, self._target.release)
         with archive.member(member.name, member.size):
             for view in origin.range(0, member.size):
                 self._target.put(view)
-            if origin.finish() != member.crc:
+            origin.finish()
+            if self._target.crc != member.crc:
                 raise ValueError(f"member {member.name!r} is damaged: Bad CRC-32")
-            self._target.flush()
 
 
 def learning_rate(config: bytes) -> float:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surgeon.checkpoint.budgets import DEFAULT, Budgets
-from surgeon.checkpoint.bytepath.executor import Executed, Opened, execute, fits
-from surgeon.checkpoint.bytepath.opened import file_key, opened
+from surgeon.checkpoint.bytepath.executor import Executed, execute, fits
+from surgeon.checkpoint.bytepath.opened import Opened, file_key, opened
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.front_door import Stamp
@@ -111,7 +111,7 @@ class Mover:
     def _name_source(self, found: Opened, done: Executed) -> str:
         if found.members:
             return name_members(listed(found.members.values())) if done.verified else "unread:"
-        return "unread:" if self.trust else name_crc(done.source_crc, found.size)
+        return "unread:" if done.source_crc is None else name_crc(done.source_crc, found.size)
 
 
 def _name_output(done: Executed, size: int) -> str:

@@ -5,17 +5,44 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from surgeon.checkpoint.budgets import Budgets
-from surgeon.checkpoint.bytepath.executor import Opened
 from surgeon.checkpoint.bytepath.streams import read_exactly
 from surgeon.checkpoint.config_text import digest_parts, plain_config
 from surgeon.checkpoint.front_door import Stamp, open_regular, refuser
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.zip_check import CONFIG, METADATA, WEIGHTS, Member, read_directory
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source that is open, and where things lie in it.
+
+    Attributes:
+        descriptor: Open for reading.
+        start: Where the HDF5 part begins in the file.
+        size: Its bytes.
+        crc: Its CRC, if the file says it.
+        members: The members of the archive; empty for HDF5 files.
+        config: Text of `config.json`; empty for HDF5 files.
+        date: When the source was saved, as it says.
+    """
+
+    descriptor: int
+    start: int
+    size: int
+    crc: int | None
+    members: Mapping[str, Member]
+    config: bytes = b""
+    date: str = ""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the HDF5 part."""
+        return read_exactly(self.descriptor, self.start + offset, size)
 
 
 @contextmanager
@@ -24,7 +51,7 @@ def opened(
 ) -> Iterator[tuple[Stamp, Opened | None]]:
     """Open a file and yield its state, and where things lie in it.
 
-    The second is `None` where bytes cannot be moved as they lie (deflated members).
+    The second is `None` where bytes cannot be moved as they lie (deflated members, several files).
 
     Raises:
         RefusedError: If it is no regular file, or its directory is refused.
@@ -34,6 +61,9 @@ def opened(
         descriptor = file.fileno()
         state = os.fstat(descriptor)
         stamp = Stamp(state.st_size, state.st_mtime_ns, state.st_ino)
+        if kind is Kind.SHARDED:
+            yield stamp, None
+            return
         if kind is not Kind.KERAS:
             yield stamp, Opened(descriptor, 0, state.st_size, None, {})
             return

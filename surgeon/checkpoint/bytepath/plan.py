@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from surgeon.checkpoint.bytepath.checksums import crc32, shift
+from surgeon.checkpoint.bytepath.derivation import Derivation
 from surgeon.checkpoint.bytepath.recipe import Recipe
 from surgeon.errors import PlanError, RuleError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Array:
     @property
     def size(self) -> int:
         """Bytes."""
-        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
+        return int(np.dtype(self.dtype).itemsize) * math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,14 @@ class Piece:
         kind: `raw` (the same for every file), `copy` (an array of the source as it is), `take` (the
             elements of an array that train), `index` (the positions that train), `rate` (the learning
             rate of the config).
+        size: Bytes.
         data: For `raw`.
         array: Path of the array, for `copy` and `take`.
         recipe: Number of the recipe, for `take` and `index`.
     """
 
     kind: str
+    size: int
     data: bytes = b""
     array: str = ""
     recipe: int = -1
@@ -60,6 +66,7 @@ class BytePlan:
         key: Digest of the config, the rules and the versions; the files that it may fit.
         size: Bytes of the source's HDF5 part.
         rest: SHA-256 of those of its bytes that are not in an array.
+        rest_crc: What they contribute to the CRC of the HDF5 part; see `checksums`.
         arrays: Arrays of the source, in the order of their bytes.
         recipes: What trains of the weights that are neither frozen nor trained as a whole.
         pieces: The output's weights, in order.
@@ -74,6 +81,7 @@ class BytePlan:
     key: str
     size: int
     rest: str
+    rest_crc: int
     arrays: tuple[Array, ...]
     recipes: tuple[Recipe, ...]
     pieces: tuple[Piece, ...]
@@ -91,9 +99,10 @@ class BytePlan:
                 "key": self.key,
                 "size": self.size,
                 "rest": self.rest,
+                "rest_crc": self.rest_crc,
                 "arrays": [[a.path, list(a.shape), a.dtype, a.offset] for a in self.arrays],
                 "recipes": [recipe.to_data() for recipe in self.recipes],
-                "pieces": [[p.kind, _pack(p.data), p.array, p.recipe] for p in self.pieces],
+                "pieces": [[p.kind, p.size, _pack(p.data), p.array, p.recipe] for p in self.pieces],
                 "output_size": self.output_size,
                 "config": self.config
                 and [part if isinstance(part, str) else list(part) for part in self.config],
@@ -119,9 +128,10 @@ class BytePlan:
                 key=str(data["key"]),
                 size=int(data["size"]),
                 rest=str(data["rest"]),
+                rest_crc=int(data["rest_crc"]),
                 arrays=tuple(Array(p, tuple(shape), d, int(o)) for p, shape, d, o in data["arrays"]),
                 recipes=tuple(Recipe.from_data(recipe) for recipe in data["recipes"]),
-                pieces=tuple(Piece(k, _unpack(d), a, int(r)) for k, d, a, r in data["pieces"]),
+                pieces=tuple(Piece(k, int(n), _unpack(d), a, int(r)) for k, n, d, a, r in data["pieces"]),
                 output_size=int(data["output_size"]),
                 config=config and tuple(p if isinstance(p, str) else (str(p[0]), p[1]) for p in config),
                 assets=tuple(data["assets"]),
@@ -131,27 +141,76 @@ class BytePlan:
         except (AttributeError, KeyError, TypeError, ValueError, zlib.error, RuleError) as error:
             raise PlanError(f"damaged byte plan: {type(error).__name__}: {error}") from error
 
+    @cached_property
+    def config_bytes(self) -> tuple[bytes | tuple[str, Any], ...]:
+        """The output's `config.json`, its text encoded."""
+        return tuple(part.encode() if isinstance(part, str) else part for part in self.config or ())
+
+    @cached_property
     def by_path(self) -> Mapping[str, Array]:
-        """Return the source's arrays by path."""
+        """The source's arrays by path."""
         return {array.path: array for array in self.arrays}
 
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """Where in `arrays` each path is."""
+        return {array.path: number for number, array in enumerate(self.arrays)}
 
-def digest_rest(read: Any, size: int, arrays: tuple[Array, ...]) -> str:
-    """Return the SHA-256 of the bytes that are in no array.
+    @cached_property
+    def bounds(self) -> tuple[tuple[int, int], ...]:
+        """Begin and end of each array in the HDF5 part."""
+        return tuple((array.offset, array.offset + array.size) for array in self.arrays)
+
+    @cached_property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """Offset and size of what is in no array of the source."""
+        return gaps_between(self.arrays, self.size)
+
+    @cached_property
+    def derivation(self) -> Derivation:
+        """What follows for the output's checksum from those of the arrays."""
+        return Derivation(self)
+
+
+def gaps_between(arrays: Sequence[Array], size: int) -> tuple[tuple[int, int], ...]:
+    """Return offset and size of what lies between arrays.
 
     Args:
-        read: `read(offset, size)` returns bytes of the HDF5 part.
-        size: Its bytes.
         arrays: In the order of their bytes.
+        size: Bytes of the HDF5 part.
+
+    Raises:
+        ValueError: If two arrays have bytes in common.
     """
-    digest = hashlib.sha256()
+    found = []
     at = 0
     for array in arrays:
+        if array.offset < at:
+            raise ValueError(f"{array.path} overlaps another array")
         if array.offset > at:
-            digest.update(read(at, array.offset - at))
-        at = max(at, array.offset + array.size)
-    digest.update(read(at, size - at))
+            found.append((at, array.offset - at))
+        at = array.offset + array.size
+    return (*found, (at, size - at)) if size > at else tuple(found)
+
+
+Read = Callable[[int, int], bytes]
+"""`read(offset, size)` returns bytes of an HDF5 part."""
+
+
+def digest_rest(read: Read, gaps: Sequence[tuple[int, int]]) -> str:
+    """Return the SHA-256 of the bytes that are in no array."""
+    digest = hashlib.sha256()
+    for offset, size in gaps:
+        digest.update(read(offset, size))
     return digest.hexdigest()
+
+
+def crc_of_rest(read: Read, gaps: Sequence[tuple[int, int]], total: int) -> int:
+    """Return what the bytes that are in no array contribute to the CRC of all `total` bytes."""
+    found = 0
+    for offset, size in gaps:
+        found ^= shift(crc32(read(offset, size)), total - offset - size)
+    return found
 
 
 def _pack(data: bytes) -> str:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import filelock
 
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.errors import PlanError
@@ -14,7 +20,9 @@ _MOST_IDLE = 8
 
 
 class PlanStore:
-    """Plans by key; safe to use from several threads, and from several runs on one folder.
+    """Plans by key; safe to use from several threads, processes and runs on one folder.
+
+    Sent to another process it is the one store that this process has for the folder.
 
     Args:
         folder: Where they lie, as JSON. It is made when the first one is added.
@@ -30,10 +38,17 @@ class PlanStore:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._guard = threading.Lock()
 
-    def lock(self, key: str) -> threading.Lock:
-        """Return the lock to hold while a plan for a key is made, so that it is made once."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _store_of, (self._folder,)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the lock under which a plan for a key is made, so that it is made once."""
         with self._guard:
-            return self._locks[key]
+            lock = self._locks[key]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with lock, filelock.FileLock(self._folder / f"{key}.lock"):
+            yield
 
     def plans(self, key: str) -> list[BytePlan]:
         """Return the plans that a file with this key may fit."""
@@ -42,15 +57,17 @@ class PlanStore:
             found = [
                 plan for path in sorted(self._folder.glob(f"{key}-*.json")) if (plan := _read(path, key))
             ]
+            if not found:  # another process may add some
+                return []
             with self._guard:
                 found = self._plans.setdefault(key, found)
         return found
 
     def add(self, plan: BytePlan) -> None:
         """Keep a plan."""
-        known = self.plans(plan.key)
+        self.plans(plan.key)
         with self._guard:
-            known.append(plan)
+            self._plans.setdefault(plan.key, []).append(plan)
             self._made.add(plan.key)
         self._folder.mkdir(parents=True, exist_ok=True)
         final = self._folder / f"{plan.key}-{plan.rest[:16]}.json"
@@ -82,6 +99,11 @@ class PlanStore:
     def why_not(self, key: str) -> str | None:
         """Return why there is no plan for a key, if that was found out in this run."""
         return self._reasons.get(key)
+
+
+@cache
+def _store_of(folder: Path) -> PlanStore:
+    return PlanStore(folder)
 
 
 def _read(path: Path, key: str) -> BytePlan | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -16,9 +17,9 @@ import keras
 import numpy as np
 
 from surgeon.checkpoint.budgets import DEFAULT
-from surgeon.checkpoint.bytepath.executor import Opened, execute, fits, learning_rate
-from surgeon.checkpoint.bytepath.opened import opened
-from surgeon.checkpoint.bytepath.plan import Array, BytePlan, digest_rest
+from surgeon.checkpoint.bytepath.executor import execute, fits, learning_rate
+from surgeon.checkpoint.bytepath.opened import Opened, opened
+from surgeon.checkpoint.bytepath.plan import Array, BytePlan, crc_of_rest, digest_rest, gaps_between
 from surgeon.checkpoint.bytepath.recipe import Recipe
 from surgeon.checkpoint.hdf5 import Layout, Window, read_layout
 from surgeon.checkpoint.sources import Kind
@@ -66,6 +67,7 @@ def trace(source: Path, kind: Kind, output: Path, real: Converted, key: str, con
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent)))
         found = stack.enter_context(_open(source, kind))
         arrays = _arrays(found)
+        gaps = gaps_between(arrays, found.size)
         bare = kind is Kind.WEIGHTS
         end = Kind.WEIGHTS if bare else Kind.KERAS
         recipes: tuple[Recipe, ...] = ()
@@ -88,7 +90,8 @@ def trace(source: Path, kind: Kind, output: Path, real: Converted, key: str, con
         plan = BytePlan(
             key=key,
             size=found.size,
-            rest=digest_rest(found.read, found.size, arrays),
+            rest=digest_rest(found.read, gaps),
+            rest_crc=crc_of_rest(found.read, gaps, found.size),
             arrays=arrays,
             recipes=recipes,
             pieces=solve(runs, arrays, recipes),
@@ -183,7 +186,7 @@ def _recipes(done: Converted, arrays: Sequence[Array], data: np.ndarray[Any, Any
     sites = weight_sites(to_graph(done.before))
     places: dict[bytes, list[str]] = {}
     for array in arrays:
-        places.setdefault(_values(data, array).tobytes(), []).append(array.path)
+        places.setdefault(_digest(_values(data, array)), []).append(array.path)
     return tuple(_recipe(site, done.plan, places) for path, site in sites.items() if path in done.plan.asks)
 
 
@@ -196,11 +199,14 @@ def _recipe(site: WeightSite, plan: Plan, places: dict[bytes, list[str]]) -> Rec
     recipe = Recipe(site.path, site.axes, site.current, asks)
     if not recipe.needs_values:
         return recipe
-    value = np.ascontiguousarray(keras.ops.convert_to_numpy(site.variable))
-    found = places.get(value.tobytes(), [])
+    found = places.get(_digest(keras.ops.convert_to_numpy(site.variable)), [])
     if len(found) != 1:
         raise ComputesError(f"the values of {site.path} are not in one array of the file")
     return Recipe(site.path, site.axes, site.current, asks, found[0])
+
+
+def _digest(values: np.ndarray[Any, Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(values).view(np.uint8).data, digest_size=16).digest()
 
 
 def _assets(source: Opened, output: Opened) -> tuple[str, ...]:
@@ -233,5 +239,6 @@ def _verify(plan: BytePlan, source: Opened, expected: Opened, path: Path, real: 
             or CONFIG not in made.members
         ):
             raise ComputesError("carried out, the plan gives another config than Keras")
+    keras.utils.clear_session()  # the names that Keras makes up are those of a process of its own
     loaded = keras.saving.load_model(path, safe_mode=True)
     check_plan(real.plan, real.before, loaded)

@@ -69,10 +69,10 @@ def solve(runs: Sequence[Run], arrays: Sequence[Array], recipes: Sequence[Recipe
             if dataset.size:
                 raise ComputesError(f"{dataset.path} of the output is not one range of bytes")
             continue
-        pieces.append(Piece("raw", solver.constant(at, dataset.offset, "between arrays")))
+        pieces.append(_raw(solver.constant(at, dataset.offset, "between arrays")))
         pieces.append(solver.piece(dataset))
         at = dataset.end
-    pieces.append(Piece("raw", solver.constant(at, first.output.size, "after the arrays")))
+    pieces.append(_raw(solver.constant(at, first.output.size, "after the arrays")))
     return tuple(_joined(pieces))
 
 
@@ -103,7 +103,7 @@ class _Solver:
 
     def piece(self, dataset: Dataset) -> Piece:
         if dataset.path in self._copied:
-            return Piece("copy", array=self._copied[dataset.path])
+            return Piece("copy", dataset.size, array=self._copied[dataset.path])
         values = self._values(dataset)
         group, _, name = dataset.path.rpartition("/")
         if group.endswith(f"/{STATE}/vars"):
@@ -111,9 +111,9 @@ class _Solver:
             if found is not None:
                 return found
         if all(bytes(value) == bytes(values[0]) for value in values):
-            return Piece("raw", bytes(values[0]))
+            return _raw(bytes(values[0]))
         if all(bytes(v) == np.float32(run.rate).tobytes() for v, run in zip(values, self._runs, strict=True)):
-            return Piece("rate")
+            return Piece("rate", dataset.size)
         return self._taken(dataset, values)
 
     def _index(self, layer: str, name: str, values: Sequence[Bytes]) -> Piece | None:
@@ -124,7 +124,7 @@ class _Solver:
                 continue
             made = [run.parts[number].index.astype("<i4").tobytes() for run in self._runs]
             if made == [bytes(value) for value in values]:
-                return Piece("index", recipe=number)
+                return Piece("index", values[0].size, recipe=number)
         return None
 
     def _taken(self, dataset: Dataset, values: Sequence[Bytes]) -> Piece:
@@ -138,7 +138,7 @@ class _Solver:
                 if fits and all(
                     _takes(run, number, array, value) for run, value in zip(self._runs, values, strict=True)
                 ):
-                    found.append(Piece("take", array=path, recipe=number))
+                    found.append(Piece("take", dataset.size, array=path, recipe=number))
         # Two weights may train at the same fixed positions: then it does not matter whose positions they are.
         moving = [piece for piece in found if self._recipes[piece.recipe].needs_values]
         if not found or len({piece.array for piece in found}) > 1 or len(moving) > 1:
@@ -165,6 +165,10 @@ def _of(data: Bytes, array: Array) -> Bytes:
     return data[array.offset : array.offset + array.size]
 
 
+def _raw(data: bytes) -> Piece:
+    return Piece("raw", len(data), data)
+
+
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     """Join raw pieces that follow each other, and drop the empty ones."""
     found: list[Piece] = []
@@ -172,7 +176,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
         if piece.kind != "raw":
             found.append(piece)
         elif piece.data and found and found[-1].kind == "raw":
-            found[-1] = Piece("raw", found[-1].data + piece.data)
+            found[-1] = _raw(found[-1].data + piece.data)
         elif piece.data:
             found.append(piece)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -32,24 +32,44 @@ def write_synthetic(
         seed: 0 or 1; no array is the same for both.
         to: Where to write.
     """
-    data = bytearray(source.read_bytes())
+    with source.open("rb") as old:
+        if kind is not Kind.KERAS:
+            with to.open("wb") as file:
+                _write_part(old, start, source.stat().st_size, arrays, seed, file)
+            return
+        with zipfile.ZipFile(old) as archive, zipfile.ZipFile(to, "w") as new:
+            for member in archive.infolist():
+                info = zipfile.ZipInfo(member.filename)
+                if member.filename == WEIGHTS:
+                    with new.open(info, "w", force_zip64=True) as stream:
+                        _write_part(old, start, member.file_size, arrays, seed, stream)
+                    continue
+                content = archive.read(member)
+                if member.filename == CONFIG:
+                    content = _RATE.sub(b'"learning_rate": ' + _RATES[seed], content)
+                new.writestr(info, content)
+
+
+def _write_part(
+    source: BinaryIO, start: int, size: int, arrays: tuple[Array, ...], seed: int, to: IO[bytes]
+) -> None:
+    """Write an HDF5 part, one array at a time: the whole of it may be gigabytes."""
+    at = 0
+
+    def copy(count: int) -> None:
+        source.seek(start + at)
+        to.write(source.read(count))
+
     for number, array in enumerate(arrays):
+        copy(array.offset - at)
+        at = array.offset
         # Where a partly trainable source keeps indices, other numbers would be no indices.
-        if f"/{STATE}/" not in f"/{array.path}/":
-            begin = start + array.offset
-            data[begin : begin + array.size] = made_up(array, number, seed)
-    if kind is not Kind.KERAS:
-        to.write_bytes(data)
-        return
-    size = max((array.offset + array.size for array in arrays), default=0)
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(to, "w") as new:
-        for member in old.infolist():
-            content: Any = old.read(member)
-            if member.filename == WEIGHTS:
-                content = data[start : start + max(size, member.file_size)]
-            elif member.filename == CONFIG:
-                content = _RATE.sub(b'"learning_rate": ' + _RATES[seed], content)
-            new.writestr(zipfile.ZipInfo(member.filename), bytes(content))
+        if f"/{STATE}/" in f"/{array.path}/":
+            copy(array.size)
+        else:
+            to.write(made_up(array, number, seed))
+        at += array.size
+    copy(size - at)
 
 
 def made_up(array: Array, number: int, seed: int) -> bytes:

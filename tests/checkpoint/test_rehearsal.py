@@ -1,0 +1,88 @@
+"""Dry runs, and runs over what is new: no Keras, and in a dry run not a byte written."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from surgeon.checkpoint import Failed, Planned, Skipped, convert
+from surgeon.errors import CheckpointError
+from tests.checkpoint.archives import archive, hdf5, members, write
+from tests.checkpoint.plans import keep_plan
+
+pytestmark = pytest.mark.usefixtures("fake_workers")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "in"
+    write(made / "a.keras")
+    write(made / "b.keras", archive({**members(), "model.weights.h5": hdf5(seed=1)}))
+    write(made / "other.keras", archive({**members(), "model.weights.h5": hdf5(4096)}))
+    write(made / "cut.keras", archive()[:-40])
+    write(made / "bare.weights.h5")
+    return made
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of everything under a folder."""
+    found = ((path, path.stat()) for path in folder.rglob("*"))
+    return {str(path): (state.st_size, state.st_mtime_ns) for path, state in found}
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "surgeon.checkpoint.conversion.LocalEngine", lambda *_: pytest.fail("a worker was started")
+    )
+    before = everything(tmp_path)
+    report = convert(folder, [], tmp_path / "out", dry_run=True)
+    assert everything(tmp_path) == before
+    kinds = {Path(outcome.source).name: outcome for outcome in report.outcomes}
+    assert isinstance(kinds["cut.keras"], Failed)
+    assert "not a readable zip archive" in kinds["cut.keras"].reason
+    assert isinstance(kinds["bare.weights.h5"], Failed)
+    a, b, other = (kinds[f"{name}.keras"] for name in ("a", "b", "other"))
+    assert isinstance(a, Planned)
+    assert isinstance(b, Planned)
+    assert isinstance(other, Planned)
+    # The first file of an architecture goes through Keras; a plan of it then serves the others.
+    assert (a.how, b.how, other.how) == ("keras", "bytes", "keras")
+    assert a.architecture == b.architecture != other.architecture
+    assert report.exit_code == 1
+    data = json.loads(report.to_json())
+    assert data["totals"] == {"converted": 0, "skipped": 0, "failed": 2, "planned": 3}
+    assert data["architectures"] == {
+        a.architecture: {"keras": 1, "bytes": 1},
+        other.architecture: {"keras": 1},
+    }
+    assert str(report).startswith("3 to be converted, 0 done, 2 refused in ")
+
+
+def test_a_dry_run_knows_plans_and_what_is_done(folder, tmp_path):
+    plans, out = keep_plan(folder / "a.keras", tmp_path / "plans"), tmp_path / "out"
+    convert(folder / "a.keras", [], out, plans=plans)
+    before = everything(tmp_path)
+    report = convert(folder, [], out, plans=plans, dry_run=True)
+    assert everything(tmp_path) == before
+    kinds = {Path(outcome.source).name: outcome for outcome in report.outcomes}
+    assert isinstance(kinds["a.keras"], Skipped)
+    planned = {Path(outcome.source).name: (outcome.how, outcome.reason) for outcome in report.planned}
+    assert planned["b.keras"] == ("bytes", "there is a plan")
+    every = convert(folder, [], out, plans=plans, dry_run=True, resume=False, move_bytes=False)
+    assert {planned.how for planned in every.planned} == {"keras"}
+    assert len(every.planned) == 3
+
+
+def test_only_files_that_are_new(folder, tmp_path):
+    now = datetime.now()  # noqa: DTZ005 - local time, as people give it
+    for number, name in enumerate(("a", "b", "other", "cut")):
+        moment = (now - timedelta(days=number, minutes=1)).timestamp()
+        os.utime(folder / f"{name}.keras", (moment, moment))
+    found = convert(folder, [], tmp_path / "out", pattern="*.keras", since=now - timedelta(days=1, hours=1))
+    assert [Path(outcome.source).name for outcome in found.outcomes] == ["a.keras", "b.keras"]
+    with pytest.raises(CheckpointError, match=r"no checkpoint matching 'cut\.keras' changed since 20"):
+        convert(folder, [], tmp_path / "out", pattern="cut.keras", since=now - timedelta(days=1))

@@ -1,0 +1,113 @@
+"""Sharded weights: a map and its shards become one file; a map that points elsewhere is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from surgeon.checkpoint import convert
+from surgeon.checkpoint.front_door import inspect
+from surgeon.checkpoint.sources import Kind, find_sources
+from surgeon.errors import RefusedError
+from surgeon.rules import freeze, train
+from surgeon.select import channels
+from tests import zoo
+from tests.checkpoint.archives import hdf5, write
+from tests.helpers import assert_same_weights, weights_of
+
+RULES = [freeze("*"), train("head", kernel=channels([1]))]
+
+
+def write_map(path: Path, groups: Any) -> Path:
+    """Write a map of shards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": groups}))
+    return path
+
+
+def test_shards_are_joined_and_numbers_are_kept(tmp_path):
+    folder, model = tmp_path / "in", zoo.mlp()
+    folder.mkdir()
+    model.save(tmp_path / "model.keras")
+    # So small that each layer has a shard of its own.
+    model.save_weights(folder / "big.weights.json", max_shard_size=300 / 2**30)
+    shards = sorted(path.name for path in folder.glob("*.h5"))
+    assert len(shards) > 1
+    report = convert(folder, RULES, tmp_path / "out", model=tmp_path / "model.keras")
+    assert [Path(done.output).name for done in report.converted] == ["big.weights.h5"], report.to_json()
+    assert report.failed == ()
+    rewritten, stock = zoo.mlp(), zoo.mlp()
+    for variable in stock.weights:
+        variable.assign(variable * 0)
+    stock.load_weights(tmp_path / "out" / "big.weights.h5")
+    assert_same_weights(weights_of(rewritten), weights_of(stock))
+    assert len(convert(folder, RULES, tmp_path / "out", model=tmp_path / "model.keras").skipped) == 1
+
+    kernel = model.get_layer("head").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    model.save_weights(folder / "big.weights.json", max_shard_size=300 / 2**30)
+    again = convert(folder, RULES, tmp_path / "out", model=tmp_path / "model.keras", strict=True)
+    assert [failure.reason.partition(" in ")[0] for failure in again.failed] == ["NaN or infinite values"]
+    # A damaged shard is the map's failure.
+    (folder / shards[1]).write_bytes((folder / shards[1]).read_bytes()[:-500])
+    cut = convert(folder, RULES, tmp_path / "cut", model=tmp_path / "model.keras")
+    assert [failure.cause for failure in cut.failed] == ["refused"]
+    assert shards[1] in cut.failed[0].reason
+
+
+def test_shards_are_no_sources_of_their_own(tmp_path):
+    write_map(tmp_path / "a.weights.json", {"/vars": "a_00000.weights.h5"})
+    for name in ("a_00000.weights.h5", "a_00001.weights.h5", "b_00000.weights.h5", "a.keras"):
+        write(tmp_path / name, b"")
+    found = find_sources(tmp_path, tmp_path / "out")
+    assert [source.path.name for source in found] == [
+        "a.keras",
+        "a.weights.json",
+        "b_00000.weights.h5",
+    ]
+    assert str(found[1].output) == "a.weights.h5"
+
+
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        ({"/vars": "../a_00000.weights.h5"}, "is no shard beside this file"),
+        ({"/vars": "/etc/a_00000.weights.h5"}, "is no shard beside this file"),
+        ({"/vars": ["a_00000.weights.h5", "passwd"]}, "is no shard beside this file"),
+        ({"/vars": 3}, "is no shard beside this file"),
+        ({}, "no 'weight_map'"),
+        ([], "no 'weight_map'"),
+        ({"/vars": "gone_00000.weights.h5"}, "cannot be opened"),
+        ({"/vars": "link_00000.weights.h5"}, "leads out of"),
+        ({"/vars": "text_00000.weights.h5"}, "text_00000"),
+        ({"/vars": ["a_00000.weights.h5", "b_00000.weights.h5"]}, "is in another shard, too"),
+    ],
+)
+def test_maps_that_are_refused(tmp_path, groups, reason):
+    folder = tmp_path / "in"
+    write(tmp_path / "elsewhere.h5")
+    for name in ("a_00000", "b_00000"):
+        write(folder / f"{name}.weights.h5", hdf5())
+    write(folder / "text_00000.weights.h5", b"not HDF5" * 100)
+    (folder / "link_00000.weights.h5").symlink_to(tmp_path / "elsewhere.h5")
+    path = write_map(folder / "map.weights.json", groups)
+    with pytest.raises(RefusedError, match=reason):
+        inspect(path, Kind.SHARDED, root=folder)
+
+
+def test_a_map_that_is_no_json(tmp_path):
+    path = write(tmp_path / "map.weights.json", b"[" * 1000)
+    with pytest.raises(RefusedError, match="nested deeper"):
+        inspect(path, Kind.SHARDED)
+
+
+def test_bare_shards_need_a_model(tmp_path):
+    write(tmp_path / "in" / "a_00000.weights.h5", hdf5())
+    write_map(tmp_path / "in" / "a.weights.json", {"/vars": "a_00000.weights.h5"})
+    report = convert(tmp_path / "in", RULES, tmp_path / "out")
+    assert [failure.cause for failure in report.failed] == ["refused"]
+    assert "--model" in report.failed[0].reason
