@@ -90,7 +90,7 @@ def _attributes(node: Node, counted: bool) -> list[dict[str, str]]:
     values = {"name": node.name, "path": node.path or node.name, "state": figures.share}
     if figures.total:
         values |= {"frozen": f"{figures.frozen:,}", "trainable": f"{figures.trainable:,}"}
-        values |= {"moving statistics and seeds": f"{figures.state:,}"}
+        values |= {"moving statistics": f"{figures.state:,}" + (" (still)" if figures.still else "")}
     if figures.total and not counted:
         values["shared"] = "weights are those of an earlier call"
     return [{"key": key, "value": clean(value)} for key, value in values.items()]

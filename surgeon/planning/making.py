@@ -94,7 +94,7 @@ class _Maker:
             size=added
             + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.surgery.graph, sizes),
+            after=after_graph(self.surgery.graph, sizes, self.still),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
