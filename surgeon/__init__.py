@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from surgeon.errors import WeightNameError as WeightNameError
     from surgeon.exports import to_graphml as to_graphml
     from surgeon.exports import to_model_explorer as to_model_explorer
+    from surgeon.exports import to_tensorboard as to_tensorboard
     from surgeon.graph import ModelGraph as ModelGraph
     from surgeon.library import add_l2 as add_l2
     from surgeon.library import bias_only as bias_only
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from surgeon.plots import plot_depth as plot_depth
     from surgeon.plots import plot_drift as plot_drift
     from surgeon.plots import plot_mask as plot_mask
+    from surgeon.plots import plot_training as plot_training
     from surgeon.reporting import Report as Report
     from surgeon.reporting import report as report
     from surgeon.roundtrip import restore as restore
@@ -233,6 +235,7 @@ _PUBLIC = {
     "plot_depth": "plots:plot_depth",
     "plot_drift": "plots:plot_drift",
     "plot_mask": "plots:plot_mask",
+    "plot_training": "plots:plot_training",
     "producers_of": "select:producers_of",
     "prune": "rules:prune",
     "rank_layers": "scoring:rank_layers",
@@ -260,6 +263,7 @@ _PUBLIC = {
     "to_group_norm": "library:to_group_norm",
     "to_model": "roundtrip:to_model",
     "to_model_explorer": "exports:to_model_explorer",
+    "to_tensorboard": "exports:to_tensorboard",
     "train": "rules:train",
     "unshare": "rules:unshare",
     "upstream_of": "select:upstream_of",

@@ -6,6 +6,7 @@ Graphviz could write PDF itself, but knows no hatching, and takes the fonts of t
 from __future__ import annotations
 
 from surgeon.diagrams.fonts import font_file, is_covered
+from surgeon.diagrams.text import clean
 from surgeon.errors import RenderError
 
 # A page as large as the picture. Names of models are data: they never stand in this text.
@@ -33,7 +34,7 @@ def to_pdf(svg: str, title: str) -> bytes:
             typst.compile(  # type: ignore[call-overload]  # its types know no files in memory
                 {"main.typ": _PAGE.encode(), "picture.svg": svg.encode()},
                 format="pdf",
-                sys_inputs={"title": title},
+                sys_inputs={"title": clean(title)},
                 font_paths=[str(font_file("PDF").parent)],
                 ignore_system_fonts=is_covered(svg),
                 timestamp=0,

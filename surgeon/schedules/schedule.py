@@ -139,6 +139,8 @@ class Schedule:
         It ends with the same weights, bit for bit, if the data come in the same order (`shuffle=False`, or
         data that say themselves what an epoch holds).
 
+        The history that `fit` returns has `trainable`: how many parameters trained in each epoch.
+
         Args:
             backup: A file that is written after each epoch and removed after the last.
             data: What criteria look at that bring no data of their own.
