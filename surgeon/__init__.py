@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from surgeon.roundtrip import to_model as to_model
     from surgeon.rules import change_input as change_input
     from surgeon.rules import configure as configure
+    from surgeon.rules import dump_rules as dump_rules
     from surgeon.rules import duplicate as duplicate
     from surgeon.rules import filled as filled
     from surgeon.rules import freeze as freeze
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from surgeon.rules import replace as replace
     from surgeon.rules import rewire as rewire
     from surgeon.rules import rule as rule
+    from surgeon.rules import rule_file_schema as rule_file_schema
     from surgeon.rules import share as share
     from surgeon.rules import train as train
     from surgeon.rules import unshare as unshare
@@ -196,6 +198,7 @@ _PUBLIC = {
     "diff": "differences:diff",
     "downstream_of": "select:downstream_of",
     "dropout_after": "library:dropout_after",
+    "dump_rules": "rules:dump_rules",
     "duplicate": "rules:duplicate",
     "either": "select:either",
     "elements": "select:elements",
@@ -251,6 +254,7 @@ _PUBLIC = {
     "rewrite": "planning:rewrite",
     "rows": "select:rows",
     "rule": "rules:rule",
+    "rule_file_schema": "rules:rule_file_schema",
     "save_delta": "deltas:save_delta",
     "seal": "sealing:seal",
     "share": "rules:share",

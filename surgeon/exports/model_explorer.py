@@ -32,6 +32,13 @@ def to_model_explorer(
 
     Returns:
         The graph collection, and the node data: for each call with parameters the frozen percentage.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> collection, shares = surgeon.to_model_explorer(surgeon.to_graph(model))
+        >>> collection["label"], shares["small"]["results"]
+        ('small', {'head': {'value': 0.0}})
     """
     flat = flatten(graph)
     name = clean(graph.name) or "model"

@@ -37,6 +37,14 @@ def to_tensorboard(
 
     Raises:
         RenderError: If the picture cannot be made, or the folder is a file.
+
+    Example:
+        >>> import tempfile, keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     logs = surgeon.to_tensorboard(surgeon.to_graph(model), folder, step=1)
+        ...     len(list(logs.iterdir()))
+        1
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

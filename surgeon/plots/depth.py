@@ -31,6 +31,13 @@ def plot_depth(model: Any, path: str | os.PathLike[str] | None = None, *, theme:
     Raises:
         NoGraphError: If the model has no graph.
         RenderError: If matplotlib is missing or the file cannot be written.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> figure = surgeon.plot_depth(model)
+        >>> figure.axes[0].get_ylabel()
+        'share of elements'
     """
     graph = model if isinstance(model, ModelGraph) else to_graph(model)
     layers = [figures for _, figures in depth_figures(graph) if figures.total]

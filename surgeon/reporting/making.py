@@ -34,6 +34,14 @@ class Report:
         title: What it is about.
         html: The page.
         validation: What was compared, and what differs; `None` if there were only graphs.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> tuned = surgeon.rewrite(model, surgeon.freeze("head", "kernel"))
+        >>> page = surgeon.report(model, tuned)
+        >>> page.title, page.validation.ok
+        ('small', True)
     """
 
     title: str

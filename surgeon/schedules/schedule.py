@@ -25,6 +25,11 @@ class Phase:
     Attributes:
         rules: `freeze` and `train` rules; they start from what trained in the phase before.
         epochs: How many epochs it lasts.
+
+    Example:
+        >>> import surgeon
+        >>> print(surgeon.Phase(surgeon.train("head"), epochs=2))
+        2 × [train('head')]
     """
 
     rules: Any
