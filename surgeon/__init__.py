@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from surgeon.errors import WeightNameError as WeightNameError
     from surgeon.exports import to_graphml as to_graphml
     from surgeon.exports import to_model_explorer as to_model_explorer
+    from surgeon.exports import to_tensorboard as to_tensorboard
     from surgeon.graph import ModelGraph as ModelGraph
     from surgeon.library import add_l2 as add_l2
     from surgeon.library import bias_only as bias_only
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from surgeon.plots import plot_depth as plot_depth
     from surgeon.plots import plot_drift as plot_drift
     from surgeon.plots import plot_mask as plot_mask
+    from surgeon.plots import plot_training as plot_training
     from surgeon.reporting import Report as Report
     from surgeon.reporting import report as report
     from surgeon.roundtrip import restore as restore
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from surgeon.roundtrip import to_model as to_model
     from surgeon.rules import change_input as change_input
     from surgeon.rules import configure as configure
+    from surgeon.rules import dump_rules as dump_rules
     from surgeon.rules import duplicate as duplicate
     from surgeon.rules import filled as filled
     from surgeon.rules import freeze as freeze
@@ -90,6 +93,7 @@ if TYPE_CHECKING:
     from surgeon.rules import replace as replace
     from surgeon.rules import rewire as rewire
     from surgeon.rules import rule as rule
+    from surgeon.rules import rule_file_schema as rule_file_schema
     from surgeon.rules import share as share
     from surgeon.rules import train as train
     from surgeon.rules import unshare as unshare
@@ -195,6 +199,7 @@ _PUBLIC = {
     "diff": "differences:diff",
     "downstream_of": "select:downstream_of",
     "dropout_after": "library:dropout_after",
+    "dump_rules": "rules:dump_rules",
     "duplicate": "rules:duplicate",
     "either": "select:either",
     "elements": "select:elements",
@@ -234,6 +239,7 @@ _PUBLIC = {
     "plot_depth": "plots:plot_depth",
     "plot_drift": "plots:plot_drift",
     "plot_mask": "plots:plot_mask",
+    "plot_training": "plots:plot_training",
     "producers_of": "select:producers_of",
     "prune": "rules:prune",
     "rank_layers": "scoring:rank_layers",
@@ -249,6 +255,7 @@ _PUBLIC = {
     "rewrite": "planning:rewrite",
     "rows": "select:rows",
     "rule": "rules:rule",
+    "rule_file_schema": "rules:rule_file_schema",
     "save_delta": "deltas:save_delta",
     "seal": "sealing:seal",
     "share": "rules:share",
@@ -262,6 +269,7 @@ _PUBLIC = {
     "to_group_norm": "library:to_group_norm",
     "to_model": "roundtrip:to_model",
     "to_model_explorer": "exports:to_model_explorer",
+    "to_tensorboard": "exports:to_tensorboard",
     "train": "rules:train",
     "unshare": "rules:unshare",
     "upstream_of": "select:upstream_of",

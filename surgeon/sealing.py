@@ -39,6 +39,15 @@ class Seal:
 
     Attributes:
         weights: For each weight with frozen elements, by path.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> tuned = surgeon.rewrite(model, surgeon.freeze("head", "kernel"))
+        >>> seal = surgeon.seal(tuned)
+        >>> seal
+        <Seal of 8 frozen elements in 1 weights>
+        >>> seal.verify(tuned)
     """
 
     weights: Mapping[str, Sealed]

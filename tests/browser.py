@@ -9,7 +9,10 @@ policy are the browser's own.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import urllib.parse
@@ -41,6 +44,10 @@ window.Plotly = {version: "2.0.0", toImage: async () => {
 _ASK = b'{"data": {"data": [], "layout": {}}, "format": "svg", "width": 700, "height": 500, "scale": 1}\n'
 
 
+PATIENCE = 90
+"""Seconds after which a browser that said nothing is taken for hung. It answers in about two."""
+
+
 def run_in_browser(html: str, script: str, *, width: int = 1400, height: int = 900) -> tuple[Any, list[str]]:
     """Open a page, run a script in it, and return what it returns and what the browser complained of.
 
@@ -49,6 +56,9 @@ def run_in_browser(html: str, script: str, *, width: int = 1400, height: int = 9
         script: Body of an async function of `page` (the window), `document` and `wait` (milliseconds).
         width: Of the window, in pixels.
         height: Of the window.
+
+    Raises:
+        TimeoutError: If two browsers, one after the other, did not answer.
     """
     found = find_spec("kaleido")
     assert found is not None
@@ -60,18 +70,33 @@ def run_in_browser(html: str, script: str, *, width: int = 1400, height: int = 9
         path.write_text(_DRIVER % values, encoding="utf-8")
         command = [str(program), "plotly", f"--plotlyjs={path}", "--disable-gpu", "--no-sandbox"]
         command += ["--allow-file-access-from-files", "--disable-breakpad", "--disable-dev-shm-usage"]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as browser:
-            try:
-                assert browser.stdin is not None
-                assert browser.stdout is not None
-                assert json.loads(browser.stdout.readline())["code"] == 0
-                browser.stdin.write(_ASK)
-                browser.stdin.flush()
-                answer = json.loads(browser.stdout.readline())
-            finally:
-                browser.kill()
+        answer = _ask(command)
     assert answer["code"] == 0, answer
     told = json.loads(urllib.parse.unquote(answer["result"].split(",", 1)[1]))
     return told["result"], told["problems"]
+
+
+def _ask(command: list[str], *, patience: float = PATIENCE) -> dict[str, Any]:
+    """Return the answer of a browser, or of a second one if the first hangs or dies, as on a busy machine."""
+    heard = b""
+    for _ in range(2):
+        # A session of its own: the browser's helpers hold the pipe open, and have to go with it.
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as browser:
+            try:
+                heard, _ = browser.communicate(_ASK, timeout=patience)
+            except subprocess.TimeoutExpired as late:
+                heard = late.output or b""
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(browser.pid, signal.SIGKILL)
+        lines = heard.splitlines()
+        if len(lines) >= 2:  # the greeting and the answer
+            answer: dict[str, Any] = json.loads(lines[1])
+            return answer
+    raise TimeoutError(f"the browser gave no answer within {patience} s, twice; it said {heard!r}")

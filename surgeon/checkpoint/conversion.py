@@ -128,10 +128,14 @@ def convert(
         RuleFileError: If the rule file is wrong.
 
     Example:
-        ```python
-        report = surgeon.convert("runs/", [surgeon.freeze("conv_*")], "runs-frozen/", workers=2)
-        print(report)
-        ```
+        >>> import pathlib, tempfile, keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(pathlib.Path(folder, "a.keras"))
+        ...     sources, out = pathlib.Path(folder, "a.keras"), pathlib.Path(folder, "out")
+        ...     report = surgeon.convert(sources, surgeon.freeze("head", "kernel"), out)
+        >>> len(report.converted), len(report.failed)
+        (1, 0)
     """
     started = time.monotonic()
     if engine not in ("local", "ray"):

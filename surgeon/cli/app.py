@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from surgeon.cli import converting, looking, operating
+from surgeon.cli import converting, exporting, looking, operating
 from surgeon.cli.console import complain
 from surgeon.errors import RuleFileError, SurgeonError
 
@@ -71,6 +71,8 @@ for command in (
     looking.diff,
     looking.diagram,
     looking.report,
+    exporting.plot,
+    exporting.export,
     converting.convert,
 ):
     app.command()(command)

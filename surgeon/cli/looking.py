@@ -80,8 +80,7 @@ def diagram(
     """Draw what is frozen, partly frozen, trainable or state."""
     options.check_model(model, architecture)
     options.check_output(output, PICTURES, force=force)
-    if theme not in ("light", "dark"):
-        raise typer.BadParameter(f"there is no theme {theme!r}: light or dark")
+    options.check_theme(theme)
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 

@@ -74,6 +74,16 @@ def check_output(path: Path, suffixes: tuple[str, ...], *, force: bool, sources:
         raise typer.BadParameter(f"{path} exists; --force replaces it")
 
 
+def check_theme(theme: str) -> None:
+    """Check the name of a theme.
+
+    Raises:
+        typer.BadParameter: If there is no such theme.
+    """
+    if theme not in ("light", "dark"):
+        raise typer.BadParameter(f"there is no theme {theme!r}: light or dark")
+
+
 def read_rules(path: Path) -> tuple[Rule, ...]:
     """Read a rule file, still without TensorFlow."""
     from surgeon.rules import load_rules

@@ -33,6 +33,16 @@ class AppliedDelta:
         delta: What it holds, under the paths of this model.
         below: The deltas that it was trained on top of.
         replaced: The elements that stood there before, by the weight's path.
+
+    Example:
+        >>> import pathlib, tempfile, keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> tuned = surgeon.rewrite(model, surgeon.freeze("head", "bias"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = surgeon.save_delta(tuned, pathlib.Path(folder, "head.safetensors"))
+        ...     with surgeon.load_delta(model, pathlib.Path(folder, "head.safetensors")) as applied:
+        ...         print(applied.delta)
+        <Delta of 8 elements in 1 of 2 weights>
     """
 
     source: str

@@ -42,14 +42,15 @@ class Note:
 
 
 def bar_widths(figures: Figures, wide: int) -> dict[State, int]:
-    """Return how many points of a bar are frozen, trainable and state; they add up to `wide`.
+    """Return how many points of a bar are in which state; they add up to `wide`.
 
     A share that is not zero gets three points at least, taken from the largest.
     """
     counts: dict[State, int] = {
         "frozen": figures.frozen,
         "trainable": figures.trainable,
-        "state": figures.state,
+        "still": figures.still,
+        "state": figures.state - figures.still,
     }
     shares = {key: max(3, round(wide * count / figures.total)) for key, count in counts.items() if count}
     if shares:
@@ -60,8 +61,9 @@ def bar_widths(figures: Figures, wide: int) -> dict[State, int]:
 
 def bar(figures: Figures, theme: Theme, wide: int = _WIDTH, high: int = 9) -> str:
     """Return the bar that shows the shares of a card's elements, or `""` if it has none."""
-    colors: dict[State, str] = {"frozen": theme.frozen, "trainable": theme.trainable, "state": theme.state}
-    cells = [cell("", share, high, bgcolor=colors[key]) for key, share in bar_widths(figures, wide).items()]
+    cells = [
+        cell("", share, high, bgcolor=theme.fill(key)) for key, share in bar_widths(figures, wide).items()
+    ]
     return table(f"<tr>{''.join(cells)}</tr>") if cells else ""
 
 
@@ -143,8 +145,7 @@ def _stripe(figures: Figures, theme: Theme, high: int) -> str:
         halves = ((frozen, theme.frozen), (high - frozen, theme.trainable))
         cells = "".join(f"<tr>{cell('', _STRIPE, part, bgcolor=color)}</tr>" for part, color in halves)
         return cell(table(cells), _STRIPE, high)
-    color = {"frozen": theme.frozen, "trainable": theme.trainable}.get(figures.freeze, theme.state)
-    return cell("", _STRIPE, high, bgcolor=color)
+    return cell("", _STRIPE, high, bgcolor=theme.fill(figures.freeze))
 
 
 def _weight_rows(rows: tuple[Row, ...], theme: Theme) -> list[tuple[list[Span], int]]:
@@ -177,7 +178,7 @@ def row_word(figures: Figures) -> str:
     state = figures.freeze
     if state == "partial":
         return f"{percent(figures.trainable, figures.parameters)} trains ({human(figures.trainable)})"
-    return {"state": "state", "none": "empty"}.get(state, WORDS[state])
+    return {"state": "state", "still": "state, still", "none": "empty"}.get(state, WORDS[state])
 
 
 def chip(card: Card, theme: Theme, note: Note, name_inputs: bool) -> str:
@@ -224,13 +225,13 @@ def header(name: str, below: str, figures: Figures, theme: Theme, size: int) -> 
     return f"<{table(''.join(rows))}>"
 
 
-def legend(theme: Theme, partly: bool, changed: bool) -> str:
+def legend(theme: Theme, *, partly: bool = False, still: bool = False, changed: bool = False) -> str:
     """Return the line below the picture that explains its colours and marks."""
     states: list[tuple[State, str]] = [("frozen", "frozen"), ("trainable", "trainable"), ("state", "state")]
-    colors: dict[State, str] = {"frozen": theme.frozen, "trainable": theme.trainable, "state": theme.state}
+    states += [("still", "state, still")] if still else []
     cells = [_legend_text("bar = share of params", theme.muted)]
     for state, word in states:
-        swatch = table(f"<tr>{cell('', 24, 10, bgcolor=colors[state])}</tr>")
+        swatch = table(f"<tr>{cell('', 24, 10, bgcolor=theme.fill(state))}</tr>")
         mark = padded(Span(GLYPHS[state], theme.ink(state), 9), 12)
         cells += [cell(swatch, 24, 14), cell("", 6, 14), text_cell(mark, 14), _legend_text(word, theme.text)]
     if partly:

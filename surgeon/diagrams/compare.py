@@ -66,12 +66,13 @@ def _note(card: Card, side: Side) -> Note:
 
 
 def _moved(card: Card) -> list[str]:
-    """Count what stopped and what began to train."""
-    steps = [row.weight.trainable - row.other.trainable for row in card.rows if row.other is not None]
-    frozen, trainable = -sum(step for step in steps if step < 0), sum(step for step in steps if step > 0)
-    words = []
-    if frozen:
-        words.append(f"{human(frozen)} newly frozen")
-    if trainable:
-        words.append(f"{human(trainable)} newly trainable")
-    return words
+    """Count what stopped and what began to train, or, of moving statistics, to move."""
+    pairs = [(row.other, row.weight) for row in card.rows if row.other is not None]
+    steps = [now.trainable - old.trainable for old, now in pairs]
+    counts = {
+        "newly frozen": -sum(step for step in steps if step < 0),
+        "newly trainable": sum(step for step in steps if step > 0),
+        "state held still": sum(now.size for old, now in pairs if now.still and not old.still),
+        "state moves again": sum(now.size for old, now in pairs if old.still and not now.still),
+    }
+    return [f"{human(count)} {words}" for words, count in counts.items() if count]

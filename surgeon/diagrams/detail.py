@@ -23,7 +23,7 @@ _BLOCKS = 14  # cards of one model that a picture of its blocks should not excee
 # Cards for each call in an overview, so that it shows three in a hundred layers at most: in the models of
 # keras.applications up to one call in eight is an operation between layers.
 _SHARE = 0.026
-_FEWEST = 3  # cards that an overview may have in any case: what comes in, the body, the head
+_FEWEST = 3  # cards that the overview of a small model may have: what comes in, the body, the head
 # Which nested models a picture of blocks leaves open: those with more cards than the first number and
 # fewer than the second, if all that gives no more cards than the third.
 _NESTED = ((0, 36, 28), (3, 36, 48), (0, 0, 0))
@@ -63,7 +63,9 @@ def arrange(views: Sequence[View], detail: Detail) -> tuple[Views, bool]:
     layers = _inside_out(list(views), lambda inner: _step(inner, (fold, folded)))
     largest = max(view.size for view in layers)
     if detail == "overview":
-        most = max(_FEWEST, int(_SHARE * min(view.layers for view in views)))
+        most = int(_SHARE * min(view.layers for view in views))
+        # A card or none would say nothing: a model too small for its share gets more than that.
+        most = most if most > 1 else _FEWEST
         return _inside_out(layers, lambda inner: _overview(inner, most), range(0)), False
     if detail == "blocks" or (detail == "auto" and largest > _WITH_LAYERS):
         shorter = layers

@@ -87,6 +87,7 @@ def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
     partly = any(row.weight.trainable and row.weight.frozen for card in cards for row in card.rows) or any(
         card.figures.freeze == "partial" for card in cards
     )
+    still = any(card.figures.still for card in cards)
     changed = any(note.framed for panel in panels for note in panel.notes.values())
     graph = pydot.Dot(
         "surgeon",
@@ -100,7 +101,7 @@ def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
         fontname="Arial",
         labelloc="b",
         labeljust="l",
-        label=legend(theme, partly, changed),
+        label=legend(theme, partly=partly, still=still, changed=changed),
         **(_CHEAP if large else {}),
     )
     graph.set_node_defaults(shape="plain", fontname="Arial", fontsize="10")

@@ -12,6 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from surgeon.diagrams.layout import lay_out
+from surgeon.diagrams.pdf import to_pdf
 from surgeon.diagrams.png import rasterize
 from surgeon.diagrams.svg import finish, with_ids
 from surgeon.diagrams.theme import Theme
@@ -71,12 +72,12 @@ class Drawing:
         return rasterize(self.svg, scale)
 
     def pdf(self) -> bytes:
-        """Return the picture as PDF, without hatching, in the fonts of this machine.
+        """Return the picture as PDF.
 
         Raises:
-            RenderError: If no Graphviz can be found; tells how to get one.
+            RenderError: If no Graphviz can be found, or typst is missing; tells how to get it.
         """
-        return lay_out(self.dot, "pdf")
+        return to_pdf(self.svg, self.title)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture in the format that the suffix tells, and return its path.

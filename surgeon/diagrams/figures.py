@@ -16,7 +16,8 @@ class Figures:
     Attributes:
         frozen: Parameters that do not train.
         trainable: Parameters that train.
-        state: Elements that never train by design (moving statistics, seeds).
+        state: Elements that never train by design (moving statistics, tables).
+        still: How many of these hold still, because their layer was frozen.
 
     Example:
         >>> Figures(frozen=30, trainable=10).share
@@ -26,18 +27,20 @@ class Figures:
     frozen: int = 0
     trainable: int = 0
     state: int = 0
+    still: int = 0
 
     @classmethod
     def of(cls, weights: Iterable[Weight]) -> Figures:
         """Add up the elements of some weights."""
-        frozen = trainable = state = 0  # plain numbers: a large model has thousands of weights
+        frozen = trainable = state = still = 0  # plain numbers: a large model has thousands of weights
         for weight in weights:
             if weight.role == "state":
                 state += weight.size
+                still += weight.size if weight.still else 0
             else:
                 trainable += weight.trainable
                 frozen += weight.size - weight.trainable
-        return cls(frozen, trainable, state)
+        return cls(frozen, trainable, state, still)
 
     @classmethod
     def of_one(cls, weight: Weight) -> Figures:
@@ -45,7 +48,12 @@ class Figures:
         return cls.of((weight,))
 
     def __add__(self, other: Figures) -> Figures:
-        return Figures(self.frozen + other.frozen, self.trainable + other.trainable, self.state + other.state)
+        return Figures(
+            self.frozen + other.frozen,
+            self.trainable + other.trainable,
+            self.state + other.state,
+            self.still + other.still,
+        )
 
     @property
     def parameters(self) -> int:
@@ -59,9 +67,11 @@ class Figures:
 
     @property
     def freeze(self) -> State:
-        """Which of the four states this is; `"none"` where there is no element at all."""
+        """Which state this is; `"none"` where there is no element at all."""
         if self.parameters == 0:
-            return "state" if self.state else "none"
+            if not self.state:
+                return "none"
+            return "still" if self.still == self.state else "state"
         if self.trainable == 0:
             return "frozen"
         return "partial" if self.frozen else "trainable"
@@ -75,12 +85,14 @@ class Figures:
 
     @property
     def amount(self) -> str:
-        """How much it is: `"2.35K params + 32 state"`."""
+        """How much it is: `"2.35K params + 32 state"`, `"2.35K params + 32 state (16 still)"`."""
         parts = []
         if self.parameters or not self.state:
             parts.append(f"{human(self.parameters)} params")
         if self.state:
-            parts.append(f"{human(self.state)} state")
+            all_still = self.still == self.state
+            still = " (still)" if all_still else f" ({human(self.still)} still)"
+            parts.append(f"{human(self.state)} state{still if self.still else ''}")
         return " + ".join(parts)
 
     @property
@@ -104,18 +116,18 @@ def human(count: int) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a share that is never rounded to nothing or to everything.
+    """Return a share that is never rounded to nothing or to everything; a half is rounded up.
 
     Example:
-        >>> percent(1, 1000), percent(1, 3), percent(999, 1000)
-        ('<1%', '33%', '>99%')
+        >>> percent(1, 1000), percent(1, 3), percent(1, 8), percent(999, 1000)
+        ('<1%', '33%', '13%', '>99%')
     """
-    share = 100 * part / whole if whole else 0.0
-    if 0 < share < 1:
+    if whole and 0 < 100 * part < whole:
         return "<1%"
-    if 99 < share < 100:
+    if whole and 99 * whole < 100 * part < 100 * whole:
         return ">99%"
-    return f"{share:.0f}%"
+    # In whole numbers: `round` takes a half to the even neighbour, 12.5 to 12.
+    return f"{(200 * part + whole) // (2 * whole) if whole else 0}%"
 
 
 def plural(count: int, noun: str) -> str:

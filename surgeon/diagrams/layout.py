@@ -1,4 +1,4 @@
-"""DOT to SVG or PDF, by whatever Graphviz there is.
+"""DOT to SVG, by whatever Graphviz there is.
 
 Each renderer is a child process, pygraphviz too: Graphviz keeps global state, so that two
 threads must not be in it at once; a crash or an endless layout would take Python with it.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from surgeon.errors import RenderError
 
@@ -30,7 +28,7 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 import pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
-sys.stdout.buffer.write(graph.draw(format=sys.argv[2], prog="dot"))
+sys.stdout.buffer.write(graph.draw(format="svg", prog="dot"))
 """
 _INSTALL = (
     "install a Graphviz with `pip install pygraphviz` (2.0 or newer brings its own) or "
@@ -38,8 +36,8 @@ _INSTALL = (
 )
 
 
-def lay_out(dot: str, kind: Literal["svg", "pdf"] = "svg") -> bytes:
-    """Return the picture of a DOT text.
+def lay_out(dot: str) -> bytes:
+    """Return the SVG of a DOT text.
 
     A layout that takes too long is given up and tried again with cheaper options; a failing
     renderer gives way to the next.
@@ -49,7 +47,7 @@ def lay_out(dot: str, kind: Literal["svg", "pdf"] = "svg") -> bytes:
             cheapest layout takes longer than a minute.
     """
     failures = []
-    for name, command in _renderers(kind):
+    for name, command in _renderers():
         try:
             done = _run_in_time(command, dot)
         except OSError as error:
@@ -80,23 +78,17 @@ def _run_in_time(command: list[str], dot: str) -> subprocess.CompletedProcess[by
                 capture_output=True,
                 timeout=limit,
                 check=False,
-                env=_environment(),
             )
         except subprocess.TimeoutExpired:
             continue
     return None
 
 
-def _renderers(kind: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the commands that could draw, best first; each reads DOT and writes the picture."""
+def _renderers() -> Iterator[tuple[str, list[str]]]:
+    """Yield the commands that could draw, best first; each reads DOT and writes SVG."""
     if sys.executable and importlib.util.find_spec("pygraphviz") is not None:
-        yield "pygraphviz", [sys.executable, "-c", _IN_PYGRAPHVIZ, json.dumps(sys.path), kind]
+        yield "pygraphviz", [sys.executable, "-c", _IN_PYGRAPHVIZ, json.dumps(sys.path)]
     beside = Path(sys.executable or ".").parent
     for name in ("graphviz-pure", "dot"):
         if found := shutil.which(name) or shutil.which(name, path=str(beside)):
-            yield name, [found, f"-T{kind}"]
-
-
-def _environment() -> dict[str, str]:
-    # PDF writers put the time into the file unless they are told one.
-    return {**os.environ, "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0")}
+            yield name, [found, "-Tsvg"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import importlib.util
 import math
 import re
-from pathlib import Path
 
-from surgeon.diagrams.text import is_measured
+from surgeon.diagrams.fonts import FAMILY, font_file, is_covered
 from surgeon.errors import RenderError
 
 _LONGEST = 16_000  # pixels of the longer side: beyond it, viewers and browsers give up
@@ -44,30 +41,10 @@ def rasterize(svg: str, scale: float) -> bytes:
                 svg_string=svg,
                 dpi=96,
                 zoom=zoom,
-                font_files=[str(_font_file())],
-                sans_serif_family="Arimo",
-                skip_system_fonts=_is_covered(svg),
+                font_files=[str(font_file("PNG"))],
+                sans_serif_family=FAMILY,
+                skip_system_fonts=is_covered(svg),
             )
         )
     except ValueError as error:
         raise RenderError(f"the picture cannot be drawn as PNG ({error}); save it as .svg") from error
-
-
-def _is_covered(svg: str) -> bool:
-    return all(is_measured(html.unescape(text)) for text in re.findall(r"<text [^>]*>([^<]*)</text>", svg))
-
-
-def _font_file() -> Path:
-    """Return the file of Arimo, a free font with the measures of Arial.
-
-    A renderer that finds no font leaves the text out without a word.
-    """
-    spec = importlib.util.find_spec("fontpkg_arimo")
-    if spec is None or spec.origin is None:
-        raise RenderError("PNG needs a font: `pip install fontpkg-arimo`, or save as .svg")
-    path = Path(spec.origin).parent / "files" / "Arimo[wght].ttf"
-    if not path.is_file():
-        raise RenderError(
-            f"{path} is missing: `pip install --force-reinstall fontpkg-arimo`, or save as .svg"
-        )
-    return path

@@ -63,7 +63,9 @@ def _hatched(svg: str, theme: Theme) -> str:
 
 def _outlined(svg: str, theme: Theme) -> str:
     """Outline the areas of state: the palest of the fills, and on paper close to none."""
-    area = re.compile(rf'(<polygon fill="{theme.state}") stroke="(?:none|transparent)"', re.IGNORECASE)
+    area = re.compile(
+        rf'(<polygon fill="(?:{theme.state}|{theme.still})") stroke="(?:none|transparent)"', re.IGNORECASE
+    )
     return area.sub(rf'\1 stroke="{theme.border}" stroke-width="0.8"', svg)
 
 
@@ -103,6 +105,7 @@ def _baseline(area: str, size: float) -> tuple[float, float]:
 _SHAPES = {
     GLYPHS["frozen"]: '<path d="M0 0H78V-78H0Z"/>',
     GLYPHS["trainable"]: '<path d="M-5 0H87L41 -84Z"/>',
+    GLYPHS["still"]: '<circle cx="40" cy="-38" r="39"/>',
     GLYPHS["state"]: '<circle cx="40" cy="-38" r="35" fill="none" stroke="{fill}" stroke-width="9"/>',
     GLYPHS[
         "partial"

@@ -7,14 +7,22 @@ from typing import Literal
 
 from surgeon.errors import RenderError, near_misses
 
-State = Literal["frozen", "partial", "trainable", "state", "none"]
+State = Literal["frozen", "partial", "trainable", "state", "still", "none"]
 
-GLYPHS: dict[State, str] = {"frozen": "■", "partial": "◧", "trainable": "▲", "state": "○", "none": "·"}
+GLYPHS: dict[State, str] = {
+    "frozen": "■",
+    "partial": "◧",
+    "trainable": "▲",
+    "state": "○",
+    "still": "●",
+    "none": "·",
+}
 WORDS: dict[State, str] = {
     "frozen": "frozen",
     "partial": "partly frozen",
     "trainable": "trainable",
     "state": "state only",
+    "still": "state, held still",
     "none": "no weights",
 }
 FONT = "Arimo, Arial, Liberation Sans, Helvetica, sans-serif"
@@ -43,6 +51,7 @@ class Theme:
         hatch: The strokes over `trainable`.
         trainable_text: `trainable` with enough contrast for small letters.
         state: Weights that never train by design.
+        still: Those of them that hold still, because their layer was frozen.
         changed: What surgery added or removed.
     """
 
@@ -60,7 +69,13 @@ class Theme:
     hatch: str
     trainable_text: str
     state: str
+    still: str
     changed: str
+
+    def fill(self, state: State) -> str:
+        """Return the colour of an area that shows a state."""
+        fills = {"frozen": self.frozen, "trainable": self.trainable, "still": self.still}
+        return fills.get(state, self.state)
 
     def ink(self, state: State) -> str:
         """Return the colour of the small mark for a state."""
@@ -83,6 +98,7 @@ LIGHT = Theme(
     hatch="#9a5b00",
     trainable_text="#9a5b00",
     state="#c3cbd6",
+    still="#8aaac4",
     changed="#c2186b",
 )
 DARK = Theme(
@@ -100,6 +116,7 @@ DARK = Theme(
     hatch="#7a4e00",
     trainable_text="#f0b429",
     state="#3b4656",
+    still="#4d7ea3",
     changed="#ff7eb6",
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

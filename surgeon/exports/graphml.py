@@ -18,10 +18,10 @@ from surgeon.graph import ModelGraph
 def to_graphml(graph: ModelGraph, path: str | os.PathLike[str] | None = None) -> str:
     """Return a model as GraphML, nested models laid open; write it if a path is given.
 
-    Each node has `name`, `path`, `class`, `shape`, `frozen`, `trainable`, `state` (elements) and
-    `freeze` (`frozen`, `partial`, `trainable`, `state` or `none`); each edge the `shape`, without
-    the batch dimension, and the `dtype` of its tensor. A shared layer's elements stand at its first
-    call alone, so that sums over the nodes are those of the model.
+    Each node has `name`, `path`, `class`, `shape`, `frozen`, `trainable`, `state`, `still` (elements;
+    what holds still is state, too) and `freeze` (`frozen`, `partial`, `trainable`, `state`, `still` or
+    `none`); each edge the `shape`, without the batch dimension, and the `dtype` of its tensor. A shared
+    layer's elements stand at its first call alone, so that sums over the nodes are those of the model.
 
     Example:
         >>> import networkx as nx
@@ -44,6 +44,7 @@ def to_graphml(graph: ModelGraph, path: str | os.PathLike[str] | None = None) ->
                 "frozen": figures.frozen,
                 "trainable": figures.trainable,
                 "state": figures.state,
+                "still": figures.still,
                 "freeze": figures.freeze,
             },
         )

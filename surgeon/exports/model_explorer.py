@@ -32,6 +32,13 @@ def to_model_explorer(
 
     Returns:
         The graph collection, and the node data: for each call with parameters the frozen percentage.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> collection, shares = surgeon.to_model_explorer(surgeon.to_graph(model))
+        >>> collection["label"], shares["small"]["results"]
+        ('small', {'head': {'value': 0.0}})
     """
     flat = flatten(graph)
     name = clean(graph.name) or "model"
@@ -90,7 +97,7 @@ def _attributes(node: Node, counted: bool) -> list[dict[str, str]]:
     values = {"name": node.name, "path": node.path or node.name, "state": figures.share}
     if figures.total:
         values |= {"frozen": f"{figures.frozen:,}", "trainable": f"{figures.trainable:,}"}
-        values |= {"moving statistics and seeds": f"{figures.state:,}"}
+        values |= {"moving statistics": f"{figures.state:,}" + (" (still)" if figures.still else "")}
     if figures.total and not counted:
         values["shared"] = "weights are those of an earlier call"
     return [{"key": key, "value": clean(value)} for key, value in values.items()]

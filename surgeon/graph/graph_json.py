@@ -82,11 +82,16 @@ def _node(node: Node) -> dict[str, Any]:
         "kwargs": {name: _structure(value) for name, value in node.kwargs.items()},
         "implicit_masks": list(node.implicit_masks),
         "outputs": [_spec(spec) for spec in node.outputs],
-        "weights": [[w.path, list(w.shape), w.dtype, w.role, w.trainable] for w in node.weights],
+        "weights": [_weight(weight) for weight in node.weights],
         "is_input": node.is_input,
         "inner": _graph(node.inner) if node.inner is not None else None,
     }
     return described | {name: value for name, value in optional.items() if value}
+
+
+def _weight(weight: Weight) -> list[Any]:
+    described = [weight.path, list(weight.shape), weight.dtype, weight.role, weight.trainable]
+    return [*described, True] if weight.still else described
 
 
 def _spec(spec: TensorSpec) -> list[Any]:

@@ -41,6 +41,13 @@ class ModelGraph:
         outputs: The model's output structure, tensors as `Ref`.
         model: The live model that this was read from, or `None`.
         held: Layers that an attribute of the model holds and that are never called in its graph.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> graph = surgeon.to_graph(model)
+        >>> [node.class_name for node in graph]
+        ['InputLayer', 'Dense']
     """
 
     name: str

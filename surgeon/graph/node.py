@@ -42,6 +42,7 @@ class Weight:
         role: `"parameter"` for what an optimizer could train, `"state"` for what never is
             (moving statistics, seeds, vocabulary tables).
         trainable: How many of its elements train now. Always 0 for state.
+        still: Whether it is moving statistics that training leaves alone, as its layer was frozen.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Weight:
     dtype: str = "float32"
     role: Literal["parameter", "state"] = "parameter"
     trainable: int = 0
+    still: bool = False
 
     @property
     def name(self) -> str:

@@ -38,6 +38,17 @@ def make_plan(model: Any, rules: Any, *, data: Any = None) -> Plan:
         WeightNameError: If a named weight is in none of the matched layers.
         RuleError: If something that is no rule is among them.
         NoGraphError: If the model has no graph.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> plan = surgeon.plan(model, [surgeon.freeze("head", "kernel")])
+        >>> print(plan)  # doctest: +ELLIPSIS
+        1. ...freeze('head', 'kernel')...
+           matches 1 layer: head
+           head/kernel: 8 → 0 of 8 train
+        <BLANKLINE>
+        trainable: 10 → 2 of 10 parameters (20.00%)
     """
     return plan_for_graph(to_graph(model), rules, Scorer(model, data))
 
@@ -94,7 +105,7 @@ class _Maker:
             size=added
             + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.surgery.graph, sizes),
+            after=after_graph(self.surgery.graph, sizes, self.still),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:

@@ -40,6 +40,17 @@ def diagram(model: Any, path: str | os.PathLike[str] | None = None, **options: A
     Raises:
         NoGraphError: If the model has no graph.
         RenderError: If the picture cannot be made.
+
+    Example:
+        >>> import keras, surgeon
+        >>> inputs, head = keras.Input((4,), name="x"), keras.layers.Dense(2, name="y")
+        >>> model = keras.Sequential([inputs, head], name="small")
+        >>> print(surgeon.diagram(model))
+        small (Sequential): 10 of 10 params trainable
+        ├─ · x: Input 4
+        └─ ▲ y: Dense, trainable, 10 params → 2
+              ▲ kernel 4×2 trainable
+              ▲ bias 2 trainable
     """
     drawing = draw(model if isinstance(model, ModelGraph) else to_graph(model), **options)
     if path is not None:

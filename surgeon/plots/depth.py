@@ -31,6 +31,13 @@ def plot_depth(model: Any, path: str | os.PathLike[str] | None = None, *, theme:
     Raises:
         NoGraphError: If the model has no graph.
         RenderError: If matplotlib is missing or the file cannot be written.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> figure = surgeon.plot_depth(model)
+        >>> figure.axes[0].get_ylabel()
+        'share of elements'
     """
     graph = model if isinstance(model, ModelGraph) else to_graph(model)
     layers = [figures for _, figures in depth_figures(graph) if figures.total]
@@ -41,16 +48,25 @@ def plot_depth(model: Any, path: str | os.PathLike[str] | None = None, *, theme:
         "frozen": {"color": colors.frozen},
         "trainable": {"color": colors.trainable, "hatch": "////", "edgecolor": colors.hatch, "linewidth": 0},
         "state": {"color": colors.state},
+        "state, still": {"color": colors.still},
+    }
+    counts = {
+        "frozen": [one.frozen for one in layers],
+        "trainable": [one.trainable for one in layers],
+        "state": [one.state - one.still for one in layers],
+        "state, still": [one.still for one in layers],
     }
     for name, look in looks.items():
-        shares = [getattr(one, name) / one.total for one in layers]
+        if name == "state, still" and not any(counts[name]):
+            continue
+        shares = [count / one.total for count, one in zip(counts[name], layers, strict=True)]
         axes.bar(places, shares, bottom=bottoms, width=1.0, label=name, **look)
         bottoms = [bottom + share for bottom, share in zip(bottoms, shares, strict=True)]
     axes.set_xlabel("layers with weights, from input to output")
     axes.set_ylabel("share of elements")
     axes.set_xlim(-0.5, max(len(layers), 1) - 0.5)
     axes.set_ylim(0, 1)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, labelcolor=colors.text, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=colors.text, fontsize=9)
     whole = Figures.of(graph.weights)
     titled(axes, f"{graph.name}: {whole.summary}", colors)
     return saved(figure, path)

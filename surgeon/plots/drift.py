@@ -57,6 +57,13 @@ def plot_drift(
     Raises:
         ModelError: If the two have no weight in common.
         RenderError: If matplotlib is missing or the file cannot be written.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> figure = surgeon.plot_drift(model, keras.models.clone_model(model))
+        >>> len(figure.axes)
+        1
     """
     values = [value for _, value in drift(before, after)]
     moved = [value for value in values if value > 0]

@@ -39,6 +39,12 @@ def plot_mask(
     Raises:
         WeightNameError: If the model has no such weight; names near misses.
         RenderError: If matplotlib is missing or the file cannot be written.
+
+    Example:
+        >>> from surgeon.partial import Part
+        >>> figure = plot_mask(Part.slices((4, 10), 1, [0, 7]))
+        >>> figure.axes[0].get_title(loc="left")
+        '8 of 40 elements train'
     """
     part, title = (source, weight or "") if isinstance(source, Part) else (_part(source, weight), str(weight))
     mask = part.to_mask()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from surgeon.diagrams.text import escape
 from surgeon.errors import RenderError
 from surgeon.graph import ModelGraph
 from surgeon.planning import Plan, edited_paths
+from surgeon.reporting.figures import plots_section
 from surgeon.reporting.page import page
 from surgeon.reporting.rows import layer_rows
 from surgeon.reporting.sections import reproduce_section, rules_section, validation_section
@@ -32,6 +34,14 @@ class Report:
         title: What it is about.
         html: The page.
         validation: What was compared, and what differs; `None` if there were only graphs.
+
+    Example:
+        >>> import keras, surgeon
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="small")
+        >>> tuned = surgeon.rewrite(model, surgeon.freeze("head", "kernel"))
+        >>> page = surgeon.report(model, tuned)
+        >>> page.title, page.validation.ok
+        ('small', True)
     """
 
     title: str
@@ -70,6 +80,7 @@ def report(
     plan: Plan | None = None,
     title: str | None = None,
     detail: Detail = "auto",
+    plots: Mapping[str, Any] | None = None,
 ) -> Report:
     """Return a page that shows what surgery did: both models, every layer, rules, validation.
 
@@ -82,6 +93,9 @@ def report(
         plan: The plan that led from one to the other, for what each rule did and how to repeat it.
         title: The heading; by default the name of the first model.
         detail: How much the pictures show; as for `surgeon.diagram`.
+        plots: Figures of matplotlib for a tab of their own, by name: what `surgeon.plot_training`,
+            `plot_mask`, `plot_depth` and `plot_drift` return. Made with the light theme, they follow
+            the page into the dark.
 
     Raises:
         NoGraphError: If a model has no graph.
@@ -106,6 +120,7 @@ def report(
         sections={
             "Rules": rules_section(plan),
             "Validation": validation_section(checked),
+            **({"Plots": plots_section(plots)} if plots else {}),
             "Reproduce": reproduce_section(plan, keras.__version__, keras.backend.backend()),
         },
     )

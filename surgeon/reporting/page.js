@@ -1,15 +1,16 @@
 "use strict";
 (function () {
   // One row of `data`: path, class, shape, weights, id before, id after.
-  // One weight: name, shape, size, is parameter, trainable before, trainable after (-1: not there).
+  // One weight: name, shape, size, is parameter, trainable before, trainable after (-1: not there);
+  // of state, which never trains, how many elements hold still.
   var data = JSON.parse(document.getElementById("data").textContent);
   var sides = ["before", "after"];
   var side = 1; // which of them is shown
   var views = [null, null]; // x, y, k of each picture
   var sort = { key: null, down: false };
   var stage = get("stage"), card = get("card"), body = document.querySelector("#table tbody");
-  var marks = { frozen: "■", partial: "◧", trainable: "▲", state: "○", none: "·" };
-  var words = { frozen: "frozen", partial: "partly frozen", trainable: "trainable", state: "state only", none: "no weights" };
+  var marks = { frozen: "■", partial: "◧", trainable: "▲", state: "○", still: "●", none: "·" };
+  var words = { frozen: "frozen", partial: "partly frozen", trainable: "trainable", state: "state only", still: "state, held still", none: "no weights" };
 
   function get(id) { return document.getElementById(id); }
   function each(list, act) { Array.prototype.forEach.call(list, act); }
@@ -24,18 +25,18 @@
   // Figures --------------------------------------------------------------------------------------
 
   function figures(weights, which) {
-    var sum = { frozen: 0, trainable: 0, state: 0 };
+    var sum = { frozen: 0, trainable: 0, state: 0, still: 0 };
     weights.forEach(function (weight) {
       var trains = weight[4 + which];
       if (trains < 0) return;
-      if (!weight[3]) { sum.state += weight[2]; return; }
+      if (!weight[3]) { sum.state += weight[2]; sum.still += trains; return; }
       sum.trainable += trains;
       sum.frozen += weight[2] - trains;
     });
     var parameters = sum.frozen + sum.trainable;
     sum.total = parameters + sum.state;
     sum.share = parameters ? sum.frozen / parameters : -1;
-    sum.kind = !parameters ? (sum.state ? "state" : "none")
+    sum.kind = !parameters ? (!sum.state ? "none" : sum.still === sum.state ? "still" : "state")
       : !sum.trainable ? "frozen" : sum.frozen ? "partial" : "trainable";
     return sum;
   }
@@ -46,6 +47,8 @@
     var old = figures(row[3], 0), now = figures(row[3], 1);
     if (now.trainable < old.trainable) return number(old.trainable - now.trainable) + " newly frozen";
     if (now.trainable > old.trainable) return number(now.trainable - old.trainable) + " newly trainable";
+    if (now.still > old.still) return number(now.still - old.still) + " state held still";
+    if (now.still < old.still) return number(old.still - now.still) + " state moves again";
     return "";
   }
   var changes = data.map(change);
@@ -56,10 +59,11 @@
     var made = make("div", undefined, "bar");
     made.setAttribute("role", "img");
     made.setAttribute("aria-label", words[sum.kind]);
-    ["frozen", "trainable", "state"].forEach(function (kind) {
-      if (!sum[kind]) return;
+    ["frozen", "trainable", "still", "state"].forEach(function (kind) {
+      var count = kind === "state" ? sum.state - sum.still : sum[kind];
+      if (!count) return;
       var part = make("i", undefined, kind);
-      part.style.flexGrow = Math.max(sum[kind] / sum.total, 0.04);
+      part.style.flexGrow = Math.max(count / sum.total, 0.04);
       made.appendChild(part);
     });
     return made;

@@ -45,6 +45,7 @@ def page(
     )
     values = {
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "img-src data:; "  # heat maps are pictures within a plot
         "base-uri 'none'; form-action 'none'",
         "title": escape(title),
         "before": before,

@@ -23,7 +23,8 @@ def layer_rows(before: ModelGraph, after: ModelGraph, old: Members, new: Members
     Returns:
         Rows of path, class, output shape, weights, id before, id after (each `""` where there is
         none). A weight is name, shape, size, whether it is a parameter, and how many of its
-        elements train before and after (-1 where there is no such weight).
+        elements train before and after (-1 where there is no such weight). Of state, which never
+        trains, these two tell how many elements hold still.
     """
     olds, news = dict(_layers(before, "")), dict(_layers(after, ""))
     old_ids, new_ids = _ids(old), _ids(new)
@@ -94,5 +95,5 @@ def _weight(path: str, old: Weight | None, new: Weight | None) -> list[Any]:
     weight = new or old
     assert weight is not None  # noqa: S101 - as above
     shape = "×".join(map(str, weight.shape)) or "scalar"
-    trains = [one.trainable if one is not None else -1 for one in (old, new)]
-    return [path, shape, weight.size, int(weight.role == "parameter"), *trains]
+    counts = [-1 if one is None else one.size if one.still else one.trainable for one in (old, new)]
+    return [path, shape, weight.size, int(weight.role == "parameter"), *counts]

@@ -13,6 +13,7 @@ from surgeon import _keras, paths
 from surgeon.errors import ModelError, NoGraphError
 from surgeon.graph import ModelGraph, Node, Ref, TensorSpec, Weight, map_leaves
 from surgeon.partial import PartialVariable
+from surgeon.partial.layer import STILL
 from surgeon.roundtrip.collection import without_collection
 
 
@@ -208,22 +209,33 @@ def layer_weights(layer: Any, trained: Container[int] | None = None) -> tuple[We
     """
     if trained is None:
         trained = {id(variable) for variable in layer.trainable_variables}
-    found, owner, parameters = [], None, set[int]()
+    found, owner, parameters, still = [], None, set[int](), False
     for path, name, holder, variable in paths.weights(layer):
         if holder is not owner:
             owner, parameters = holder, set(map(id, _keras.own_variables(holder)[0]))
-        found.append(_weight(paths.join(path, name), variable, id(variable) in parameters, trained))
+            still = _holds_still(holder)
+        found.append(_weight(paths.join(path, name), variable, id(variable) in parameters, still, trained))
     return tuple(found)
 
 
-def _weight(path: str, variable: Any, is_parameter: bool, trained: Container[int]) -> Weight:
+def _holds_still(layer: Any) -> bool:
+    """Whether training leaves the layer's moving statistics alone.
+
+    Of Keras's own layers only BatchNormalization holds them still for `trainable = False`.
+    """
+    if vars(layer).get(STILL):
+        return True
+    return isinstance(layer, keras.layers.BatchNormalization) and not layer.trainable
+
+
+def _weight(path: str, variable: Any, is_parameter: bool, still: bool, trained: Container[int]) -> Weight:
     shape = _keras.stored_shape(variable)
     stored = variable.compact if isinstance(variable, PartialVariable) else variable
     count = 0
     if is_parameter and stored is not None and id(stored) in trained:
         count = math.prod(_keras.stored_shape(stored))
     role: Literal["parameter", "state"] = "parameter" if is_parameter else "state"
-    return Weight(path, shape, _keras.stored_dtype(variable), role, count)
+    return Weight(path, shape, _keras.stored_dtype(variable), role, count, still and not is_parameter)
 
 
 def _why_no_graph(model: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,9 @@ class ScheduleCallback(keras.callbacks.Callback):
             adjust(self.model, phase.rules, data=self.data)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Write the backup."""
-        del logs
+        """Record how many parameters trained, and write the backup."""
+        if logs is not None:
+            logs["trainable"] = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
         if self.backup is not None:
             write_backup(self.backup, self.model, self.schedule.digest, epoch + 1)
 

@@ -25,6 +25,11 @@ class Phase:
     Attributes:
         rules: `freeze` and `train` rules; they start from what trained in the phase before.
         epochs: How many epochs it lasts.
+
+    Example:
+        >>> import surgeon
+        >>> print(surgeon.Phase(surgeon.train("head"), epochs=2))
+        2 × [train('head')]
     """
 
     rules: Any
@@ -138,6 +143,8 @@ class Schedule:
         the same optimizer state, if the model is made and compiled as it was and `fit` is called as it was.
         It ends with the same weights, bit for bit, if the data come in the same order (`shuffle=False`, or
         data that say themselves what an epoch holds).
+
+        The history that `fit` returns has `trainable`: how many parameters trained in each epoch.
 
         Args:
             backup: A file that is written after each epoch and removed after the last.

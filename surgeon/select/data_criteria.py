@@ -83,8 +83,8 @@ def fisher(
         verbose: 0 shows no progress.
 
     Example:
-        >>> from surgeon.select import elements
-        >>> elements(0.01, by=fisher(samples=64))
+        >>> import surgeon
+        >>> surgeon.elements(0.01, by=surgeon.fisher(samples=64))
         elements(0.01, by=fisher(samples=64))
     """
     return _made("fisher", data, verbose, samples=samples, batch_size=batch_size, loss=loss)
@@ -104,6 +104,11 @@ def gradient(
         batch_size: As for `fisher`.
         loss: As for `fisher`.
         verbose: As for `fisher`.
+
+    Example:
+        >>> import surgeon
+        >>> surgeon.elements(0.01, by=surgeon.gradient(batches=8))
+        elements(0.01, by=gradient(batches=8))
     """
     return _made("gradient", data, verbose, batches=batches, batch_size=batch_size, loss=loss)
 
@@ -122,6 +127,11 @@ def snip(
         batch_size: As for `fisher`.
         loss: As for `fisher`.
         verbose: As for `fisher`.
+
+    Example:
+        >>> import surgeon
+        >>> surgeon.channels(0.1, by=surgeon.snip(batches=8))
+        channels(0.1, by=snip(batches=8))
     """
     return _made("snip", data, verbose, batches=batches, batch_size=batch_size, loss=loss)
 
@@ -147,6 +157,11 @@ def movement(
         batch_size: As for `fisher`.
         loss: As for `fisher`.
         verbose: As for `fisher`.
+
+    Example:
+        >>> import surgeon
+        >>> surgeon.elements(0.01, by=surgeon.movement(batches=8, learning_rate=0.1))
+        elements(0.01, by=movement(batches=8, learning_rate=0.1))
     """
     options = {"batches": batches, "learning_rate": learning_rate, "batch_size": batch_size, "loss": loss}
     return _made("movement", data, verbose, **options)
@@ -166,6 +181,16 @@ def relative_gradient_norm(
         batch_size: As for `fisher`.
         loss: As for `fisher`.
         verbose: As for `fisher`.
+
+    Example:
+        >>> import keras, numpy, surgeon
+        >>> model = keras.Sequential(
+        ...     [keras.Input((4,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(2, name="b")]
+        ... )
+        >>> data = numpy.ones((8, 4)), numpy.ones((8, 2))
+        >>> by = surgeon.relative_gradient_norm(data, loss="mse", verbose=0)
+        >>> sorted(layer for layer, norm in surgeon.rank_layers(model, by=by))
+        ['a', 'b']
     """
     return _made("relative_gradient_norm", data, verbose, batches=batches, batch_size=batch_size, loss=loss)
 
@@ -184,6 +209,11 @@ def activation(
         batches: As for `gradient`.
         batch_size: As for `fisher`.
         verbose: As for `fisher`.
+
+    Example:
+        >>> import surgeon
+        >>> surgeon.channels(8, by=surgeon.activation(batches=2))
+        channels(8, by=activation(batches=2))
     """
     return _made("activation", data, verbose, batches=batches, batch_size=batch_size)
 

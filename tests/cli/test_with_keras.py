@@ -174,3 +174,46 @@ def test_a_report_of_two_files_and_of_a_rewrite(model, rules, tmp_path):
     run("report", model, tuned, "-o", page, "--force")
     assert "No plan was given" in page.read_text(encoding="utf-8")
     run("report", model, tuned, "-o", tmp_path / "page.svg", code=2)
+
+
+def test_plots(model, rules, tmp_path):
+    tuned = tmp_path / "tuned.keras"
+    run("rewrite", model, "--rules", rules, "-o", tuned)
+    run("plot", "depth", tuned, "-o", tmp_path / "depth.png", "--theme", "dark")
+    run("plot", "mask", tuned, "--weight", "head/kernel", "-o", tmp_path / "mask.svg")
+    run("plot", "drift", model, "--other", tuned, "-o", tmp_path / "drift.pdf")
+    assert (tmp_path / "depth.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "mask.svg").read_bytes()
+    assert (tmp_path / "drift.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["depth", "--weight", "head/kernel"], 2, "goes with mask"),
+        (["mask"], 2, "say which weight"),
+        (["drift"], 2, "say which checkpoint"),
+        (["depth", "--theme", "drak"], 2, "no theme"),
+        (["mask", "--weight", "haed/kernel"], 1, "close: 'head/kernel'"),
+    ],
+)
+def test_a_plot_that_makes_no_sense(model, tmp_path, arguments, code, words):
+    subject, *rest = arguments
+    path = tmp_path / "plot.png"
+    assert words in " ".join(run("plot", subject, model, "-o", path, *rest, code=code).stderr.split())
+    assert not path.exists()
+
+
+def test_exports(model, tmp_path):
+    run("export", model, "-o", tmp_path / "graph.graphml")
+    run("export", model, "-o", tmp_path / "graph.json")
+    run("export", model, "-o", tmp_path / "logs", "--tensorboard", "--step", "2")
+    assert "dense_1" in (tmp_path / "graph.graphml").read_text()
+    assert json.loads((tmp_path / "graph.json").read_text())["graphs"]
+    assert json.loads((tmp_path / "graph.frozen.json").read_text())
+    assert len(list((tmp_path / "logs").iterdir())) == 1
+    run("export", model, "-o", tmp_path / "graph.json", code=2)
+    (tmp_path / "graph.json").unlink()
+    run("export", model, "-o", tmp_path / "graph.json", code=2)
+    assert not (tmp_path / "graph.json").exists(), "the shares are there already"
+    run("export", model, "-o", tmp_path / "graph.gml", code=2)

@@ -205,9 +205,9 @@ def test_png_has_letters_on_a_machine_without_fonts(monkeypatch, tmp_path):
 
 
 def test_a_missing_font_is_an_error_not_a_picture_without_text(monkeypatch):
-    monkeypatch.setattr("surgeon.diagrams.png.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("surgeon.diagrams.fonts.importlib.util.find_spec", lambda name: None)
     drawing = draw(chain(1))
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter(()))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter(()))
     drawing.__dict__["svg"] = "<svg/>"
     with pytest.raises(RenderError, match="pip install fontpkg-arimo"):
         drawing.png()
@@ -245,7 +245,7 @@ def test_saving(tmp_path, suffix, start):
 def test_saving_replaces_and_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "picture.svg"
     path.write_text("before")
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter(()))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter(()))
     with pytest.raises(RenderError):
         draw(chain(2)).save(path)
     assert path.read_text() == "before"
@@ -271,7 +271,7 @@ def test_unknown_themes_and_details():
 
 
 def test_without_graphviz_there_is_still_dot_and_text(monkeypatch, tmp_path):
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter(()))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter(()))
     drawing = draw(chain(2))
     with pytest.raises(RenderError, match=r"no Graphviz found.*pip install pygraphviz.*drawing\.dot"):
         drawing.svg  # noqa: B018
@@ -282,19 +282,19 @@ def test_without_graphviz_there_is_still_dot_and_text(monkeypatch, tmp_path):
 
 
 def test_the_next_renderer_takes_over(monkeypatch):
-    good = next(layout._renderers("svg"))
+    good = next(layout._renderers())
     bad = ("broken", [sys.executable, "-c", "import sys; sys.exit('no good')"])
     gone = ("gone", ["/nonexistent/dot"])
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter([bad, gone, good]))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter([bad, gone, good]))
     assert draw(chain(1)).svg.startswith("<svg")
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter([bad, gone]))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter([bad, gone]))
     with pytest.raises(RenderError, match="broken: no good; gone: "):
         draw(chain(1)).svg  # noqa: B018
 
 
 def test_a_layout_that_takes_too_long_is_given_up(monkeypatch):
     slow = ("slow", [sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter([slow]))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter([slow]))
     monkeypatch.setattr(layout, "_TIME_LIMITS", (0.2, 0.2, 0.2))
     with pytest.raises(RenderError, match="detail='overview'"):
         draw(chain(1)).svg  # noqa: B018
@@ -302,7 +302,7 @@ def test_a_layout_that_takes_too_long_is_given_up(monkeypatch):
 
 def test_a_layout_that_takes_too_long_is_tried_with_cheaper_options(monkeypatch):
     program = "import sys, time; dot = sys.stdin.read(); 'splines=line' in dot or time.sleep(60); print(dot)"
-    monkeypatch.setattr(layout, "_renderers", lambda kind: iter([("slow", [sys.executable, "-c", program])]))
+    monkeypatch.setattr(layout, "_renderers", lambda: iter([("slow", [sys.executable, "-c", program])]))
     monkeypatch.setattr(layout, "_TIME_LIMITS", (0.3, 20.0, 20.0))
     laid_out = layout.lay_out("digraph { a -> b }").decode()
     assert laid_out.startswith("digraph { a -> b nslimit=1;")

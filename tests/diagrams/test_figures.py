@@ -42,6 +42,17 @@ def test_a_share_is_never_rounded_to_all_or_nothing(part, rest):
     assert text != "100%"
 
 
+@given(st.integers(0, 10**9), st.integers(1, 10**9))
+def test_a_share_is_the_nearest_and_a_half_goes_up(part, rest):
+    text = percent(part, part + rest)
+    if text[0] not in "<>":
+        assert -1 < 2 * (100 * part / (part + rest) - int(text[:-1])) < 1 + 1e-9
+
+
+def test_an_eighth():
+    assert (percent(1, 8), percent(3, 8), percent(0, 0)) == ("13%", "38%", "0%")
+
+
 @pytest.mark.parametrize(
     ("weights", "state", "share", "amount"),
     [

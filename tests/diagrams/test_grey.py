@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ def grey(request):
     key = build.dense("frozen", build.input(shape=(None, 4)), trains=False)
     key = build.dense("trainable", key)
     key = build.add("state", "Normalization", key, weights=norm()[2:])
+    held = [replace(weight, still=True) for weight in norm()[2:]]
+    key = build.add("still", "BatchNormalization", key, weights=held)
     key = build.add("none", "ReLU", key)
     drawing = draw(build.graph(build.dense("head", key)), theme=theme.name, title="")
     picture = np.asarray(Image.open(io.BytesIO(drawing.png(SCALE))).convert("L")) / 255
@@ -51,6 +54,7 @@ def grey(request):
         return inside
 
     fills = {"frozen": theme.frozen, "trainable": f"url(#surgeon-hatch-{theme.name})", "state": theme.state}
+    fills["still"] = theme.still
     return theme, {state: widest(fill) for state, fill in fills.items()}
 
 

@@ -1,0 +1,47 @@
+"""The public surface: its names, that importing it is light, and that each shows how it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import surgeon
+
+KEPT = Path(__file__).with_name("public_names.txt")
+NAMES = sorted(set(surgeon.__all__) - {"__version__"})
+
+
+def test_names_come_and_go_on_purpose():
+    kept = KEPT.read_text(encoding="utf-8").split()
+    gone, new = sorted(set(kept) - {*surgeon.__all__}), sorted({*surgeon.__all__} - set(kept))
+    assert not gone, f"users may import {gone}: deprecate a name before it goes (CONTRIBUTING.md)"
+    assert not new, f"add {new} to {KEPT.name}, and a line to CHANGELOG.md"
+    assert kept == sorted(kept)
+
+
+def test_each_name_shows_how_it_is_used():
+    without = [name for name in NAMES if ">>> " not in (getattr(surgeon, name).__doc__ or "")]
+    assert not without, "these have no example in their docstrings"
+
+
+def test_types_are_known_of_each_name_before_it_is_imported():
+    source = Path(surgeon.__file__).read_text(encoding="utf-8").partition("if TYPE_CHECKING:")[2]
+    typed = source.partition("_PUBLIC")[0]
+    for name in NAMES:
+        assert f" as {name}\n" in typed or f" {name} = " in typed or name == "SurgeonError", name
+
+
+def test_what_is_not_there_says_so():
+    with pytest.raises(AttributeError, match="no attribute 'thaw'"):
+        _ = surgeon.thaw
+
+
+@pytest.mark.parametrize("module", ["surgeon", "surgeon.cli.app"])
+def test_importing_is_light(module):
+    heavy = "{'keras', 'tensorflow', 'jax', 'torch', 'matplotlib'}"
+    check = f"import sys, {module}; found = {heavy} & {{*sys.modules}}; sys.exit(', '.join(found))"
+    done = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
