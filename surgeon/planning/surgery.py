@@ -95,6 +95,7 @@ class Surgery:
     def _close(self, editor: GraphEditor, channels: str | None = None) -> list[Change]:
         """Finish an editor: drop what is dead, find the shapes, and make anew what no longer fits."""
         editor.prune()
+        editor.settle_paths()
         changes = list(editor.journal)
         carried = list(editor.carried)
         graph = editor.finish()
@@ -117,7 +118,8 @@ class Surgery:
     def _refit(self, editor: GraphEditor, path: str, op: Any, channels: str | None) -> None:
         shapes = {w.path: list(w.shape) for w in layer_weights(op)} if channels else {}
         if channels and _reads_channels(editor.node(path), shapes):
-            self.templates.append(Template(op, "adapt_inputs", {"shapes": shapes, "how": channels}))
+            details = {"shapes": shapes, "how": channels, "summed": _summed(editor.node(path))}
+            self.templates.append(Template(op, "adapt_inputs", details))
         else:
             self.templates.append(Template(op))
         slot = len(self.templates) - 1
@@ -149,6 +151,12 @@ def _reads_channels(node: Node, shapes: dict[str, Any]) -> bool:
     """Whether what a layer reads differs in the number of channels alone, however it was flattened."""
     convolves = any(len(shape) >= 3 for shape in shapes.values())
     return not node.is_input and (convolves or node.class_name == "Normalization")
+
+
+def _summed(node: Node) -> list[str]:
+    """Return the weights of a layer that each output adds up over its input channels."""
+    alone = node.class_name.startswith("Depthwise") or node.class_name == "Normalization"
+    return [] if alone else ["kernel", "pointwise_kernel"]
 
 
 def _misses(rule: StructureRule, world: World) -> list[tuple[str, str]]:
