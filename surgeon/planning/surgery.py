@@ -153,6 +153,18 @@ def _reads_channels(node: Node, shapes: dict[str, Any]) -> bool:
     return not node.is_input and (convolves or node.class_name == "Normalization")
 
 
+def _inputs(rule: StructureRule, matched: list[Node], world: World) -> list[Node | Match]:
+    """Return those of the nodes that are inputs of the outermost model."""
+    found: list[Node | Match] = [node for node in matched if node.is_input and "/" not in node.path]
+    if not found:
+        inputs = ", ".join(repr(node.path) for node in world.graphs[""] if node.is_input)
+        raise NoMatchError(
+            f"{rule.origin}: {rule} matches no input of the model, only {matched[0].path!r} "
+            f"({matched[0].class_name}); its inputs: {inputs}"
+        )
+    return found
+
+
 def _summed(node: Node) -> list[str]:
     """Return the weights of a layer that each output adds up over its input channels."""
     alone = node.class_name.startswith("Depthwise") or node.class_name == "Normalization"
@@ -183,7 +195,7 @@ def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
     except RuleError as error:
         raise type(error)(f"{rule.origin}: {rule}: {error}") from error
     if rule.verb == "change_input":
-        return [node for node in matched if node.is_input and "/" not in node.path]
+        return _inputs(rule, matched, world)
     if rule.verb == "insert_after":
         return list(matched)
     found = [node for node in matched if not node.is_input]

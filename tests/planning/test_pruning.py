@@ -5,13 +5,13 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 import surgeon as sg
 from tests import zoo
 from tests.helpers import to_numpy
 from tests.planning.pruned import MODELS, bytes_of, flops_of, prune, size_of
-from tests.strategies import build, recipes
+from tests.strategies import Recipe, Step, build, recipes
 
 SLOW = ("VGG16", "ResNet50", "DenseNet121")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in MODELS]
@@ -53,6 +53,7 @@ def test_explicit_channels_go_and_their_neighbours_stay():
 
 
 @given(recipes())
+@example(Recipe((Step("constant"),)))
 @settings(max_examples=8)
 def test_random_models_are_pruned_or_refused_with_the_reason(recipe):
     model = build(recipe)
