@@ -48,16 +48,24 @@ def diff(
     after: options.Model,
     architecture: options.Architecture = None,
     imports: options.Imports = None,
+    diagram: options.Diagram = None,
+    force: options.Force = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Compare two models: structure, trainability and weights."""
     options.check_model(before, architecture)
     options.check_model(after, architecture)
+    if diagram is not None:
+        options.check_output(diagram, PICTURES, force=force)
     one = options.open_model(before, architecture, imports)
     other = options.open_model(after, architecture, imports)
     import surgeon
 
     difference = surgeon.diff(one, other)
+    if diagram is not None:
+        with atomic_output(diagram, force=force) as temp:
+            difference.diagram(temp)
+        note(f"wrote {diagram}")
     if as_json:
         show_json(difference)
     else:

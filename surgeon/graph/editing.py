@@ -85,13 +85,15 @@ class Editing:
         return found
 
     def _move(self, old: str, new: str) -> None:
-        """Bring the paths within a nested model up to date."""
-        for path in [p for p in self._drafts if p == old or p.startswith(old + "/")]:
+        """Bring all paths up to date that lead to a layer, or into it, wherever it is called."""
+        for path in [p for p in self._drafts if _covers(old, p)]:
             draft = self._drafts.pop(path)
             draft.path = new + path[len(old) :]
             self._drafts[draft.path] = draft
-            for key, node in list(draft.nodes.items()):
-                draft.nodes[key] = replace(node, path=new + node.path[len(old) :])
+        for draft in self._drafts.values():
+            for key, node in draft.nodes.items():
+                if _covers(old, node.path):
+                    draft.nodes[key] = replace(node, path=new + node.path[len(old) :])
 
     def _log(
         self,
@@ -122,6 +124,10 @@ class Editing:
             beside,
         )
         return Ref(key)
+
+
+def _covers(outer: str, path: str) -> bool:
+    return path == outer or path.startswith(outer + "/")
 
 
 def paths_beside(path: str, name: str) -> str:

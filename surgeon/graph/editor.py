@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from surgeon.graph.change import Change
@@ -43,8 +43,41 @@ class GraphEditor(OperationEdits, EdgeEdits, IdentityEdits, Inlining):
                     draft.drop(key)
         left = {node.path for draft in self._drafts.values() for node in draft.nodes.values()}
         names = [path for path in gone if path not in left]
-        if names:
-            self._log("dropped", names[0], "prune", {}, before=gone[names[0]], note=_and_more(names))
+        if gone:  # said even if it is only one call of a layer that others call: a replay must drop it, too
+            first = (names or list(gone))[0]
+            note = _and_more(names) if names else "a call that nothing reads"
+            self._log("dropped", first, "prune", {}, before=gone[first], note=note)
+
+    def settle_paths(self) -> None:
+        """Name layers anew whose path leads nowhere any more.
+
+        A layer that several models call has the path of its outermost call. If that call is gone, it has
+        the path of the outermost one that is left.
+        """
+        homes: dict[Any, str] = {}
+        homeless: dict[Any, tuple[str, str]] = {}
+        for where, node in self._places("", set()):
+            identity = id(node.op) if node.op is not None else node.path
+            if where == node.path:
+                homes[identity] = where
+            elif node.path.rpartition("/")[0] in self._drafts:
+                homeless.setdefault(identity, (node.path, where))
+        for identity, (old, new) in homeless.items():
+            if identity not in homes:
+                self._move(old, new)
+                self._log("moved", old, "settle_paths", {}, note=f"is now {new}")
+
+    def _places(self, model: str, seen: set[int]) -> Iterator[tuple[str, Node]]:
+        """Yield every call that is left with where it is: all of one model before those nested in it."""
+        draft = self._drafts[model]
+        if id(draft) in seen:
+            return
+        seen.add(id(draft))
+        nodes = list(draft.nodes.values())
+        yield from ((f"{model}/{node.name}" if model else node.name, node) for node in nodes)
+        for node in nodes:
+            if node.inner is not None:
+                yield from self._places(node.path, seen)
 
     def finish(self) -> ModelGraph:
         """Return the graph with all edits made.

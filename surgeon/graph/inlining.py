@@ -38,14 +38,19 @@ class Inlining(Editing):
         for draft, keys in self._calls(path, None):
             taken = {node.name for node in draft.nodes.values()}
             for node in inner.nodes.values():
-                if not node.is_input and node.path not in moved:
-                    name = node.name if node.name not in taken else f"{before.name}_{node.name}"
-                    moved[node.path] = f"{draft.path}/{name}" if draft.path else name
+                if node.is_input or node.path in moved:
+                    continue
+                if not node.path.startswith(before.path + "/"):
+                    moved[node.path] = node.path  # it is called further out, too, and has its name from there
+                    continue
+                name = node.name if node.name not in taken else f"{before.name}_{node.name}"
+                moved[node.path] = f"{draft.path}/{name}" if draft.path else name
             for key in keys:
                 self._inline_call(draft, draft.nodes[key], inner, moved)
         del self._drafts[path]
         for old, new in moved.items():
-            self._move(old, new)
+            if old != new:
+                self._move(old, new)
         self._log("inlined", path, "inline", {"path": path}, before=before.class_name)
         return moved
 

@@ -40,15 +40,16 @@ def fold_batch_norm(layer: Values, norm: Values, *, kernel: str, layout: str, ep
 
 
 @computation
-def adapt_inputs(layer: Values, *, shapes: dict[str, Any], how: str) -> Values:
+def adapt_inputs(layer: Values, *, shapes: dict[str, Any], how: str, summed: list[str]) -> Values:
     """Return the weights of a layer that reads another number of channels.
 
     Args:
         layer: Weights of the layer.
         shapes: New shape of each weight.
         how: `"mean"`: each new channel gets the mean of the old ones; `"repeat"`: the old channels
-            over and over. Both are scaled by old / new count, so that the sum over channels keeps
-            its size. `"zero"`: the old channels as they are, further ones zero.
+            over and over. `"zero"`: the old channels as they are, further ones zero.
+        summed: Weights whose products with the channels are added up: by `"mean"` and `"repeat"` they
+            are scaled by old / new count, so that the sum keeps its size.
     """
     adapted = {}
     for name, value in layer.items():
@@ -58,7 +59,12 @@ def adapt_inputs(layer: Values, *, shapes: dict[str, Any], how: str) -> Values:
         ]
         if len(shape) != value.ndim or len(differing) > 1:
             continue  # this weight gets new values
-        adapted[name] = _resized(value, differing[0], shape[differing[0]], how) if differing else value
+        adapted[name] = value
+        if differing:
+            old, new = value.shape[differing[0]], shape[differing[0]]
+            resized = _resized(value, differing[0], new, how)
+            scale = old / new if name in summed and how != "zero" else 1.0
+            adapted[name] = (resized * scale).astype(value.dtype)
     return adapted
 
 
@@ -71,7 +77,7 @@ def _resized(value: Any, axis: int, size: int, how: str) -> Any:
         return np.where(mask, kept, np.zeros((), value.dtype))
     if how == "mean":
         value = np.repeat(value.mean(axis, keepdims=True), old, axis)
-    return (np.take(value, positions, axis) * (old / size)).astype(value.dtype)
+    return np.take(value, positions, axis)
 
 
 @computation

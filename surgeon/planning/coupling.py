@@ -183,11 +183,11 @@ class _Walker:
         shape, kind = node.outputs[0].shape, node.class_name
         if kind in KERNELS:
             return self._kernel(node, given[0])
+        if _has_constants(node):
+            return None
         if kind in MERGES or kind == "Concatenate":
             return self._merged(given) if kind in MERGES else self._concatenated(node, given)
-        if len(given) != 1 or _has_constants(node):
-            return None
-        return self._alone(node, given[0], len(shape))
+        return self._alone(node, given[0], len(shape)) if len(given) == 1 else None
 
     def _alone(self, node: Node, given: Ids, rank: int) -> Ids | None:
         """Return the channels of what is made of one tensor."""

@@ -209,6 +209,7 @@ class _Cut:
             inputs = [*new, *kept]
             editor.set_inputs(encoded(inputs if len(inputs) > 1 else inputs[0]))
         editor.prune()
+        editor.settle_paths()
         plan = Plan(
             Architecture.of(self.source), (), {}, journal=tuple(editor.journal), templates=tuple(templates)
         )

@@ -174,7 +174,8 @@ class _Maker:
             changes.append(WeightChange(adapted.path, adapted.weight.size, before, 0))
         if not changes:
             raise NoMatchError(
-                f"{rule.origin}: {rule} matches no layer that takes an adapter: {skipped[0][0]!r}"
+                f"{rule.origin}: {rule} matches no layer that takes an adapter: "
+                f"{skipped[0][0]!r}: {skipped[0][1]}"
             )
         paths = tuple(node.path for node in matched)
         return Outcome(str(rule), rule.origin, paths, tuple(changes), tuple(skipped))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from surgeon import paths
 from surgeon.errors import ValidationError
-from surgeon.graph import Change, GraphEditor, ModelGraph
+from surgeon.graph import Change, GraphEditor, ModelGraph, Node
 from surgeon.planning.templates import Template
 from surgeon.roundtrip import sites, to_graph
 
@@ -55,13 +57,25 @@ def check_built(graph: ModelGraph, model: Any) -> None:
         raise ValidationError(f"the rewritten {model.name!r} is not what was planned: {differing}")
 
 
-def _calls(graph: ModelGraph) -> set[tuple[str, str, tuple[str, ...]]]:
-    """Return every call of a layer, with the layers whose outputs it is given."""
-    found = set()
+def _calls(graph: ModelGraph) -> set[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+    """Return every call of a layer: where it is, its class, what it is given, and where else it is called."""
+    calls = list(_walk(graph, "", set()))
+    homes: defaultdict[int, set[str]] = defaultdict(set)
+    for where, node, _ in calls:
+        homes[id(node.op)].add(where)
+    return {
+        (where, node.class_name, reads, tuple(sorted(homes[id(node.op)]))) for where, node, reads in calls
+    }
+
+
+def _walk(graph: ModelGraph, model: str, seen: set[int]) -> Iterator[tuple[str, Node, tuple[str, ...]]]:
+    """Yield the calls of layers, each by the models that it is in, and what it is given."""
+    if id(graph) in seen:
+        return
+    seen.add(id(graph))
     for node in graph:
         # Operations on masks come and go as Keras derives them.
         if isinstance(node.op, keras.layers.Layer):
-            found.add((node.path, node.class_name, tuple(graph[ref.node].path for ref in node.sources)))
+            yield paths.join(model, node.name), node, tuple(graph[ref.node].name for ref in node.sources)
         if node.inner is not None:
-            found |= _calls(node.inner)
-    return found
+            yield from _walk(node.inner, paths.join(model, node.name), seen)

@@ -95,6 +95,7 @@ class Surgery:
     def _close(self, editor: GraphEditor, channels: str | None = None) -> list[Change]:
         """Finish an editor: drop what is dead, find the shapes, and make anew what no longer fits."""
         editor.prune()
+        editor.settle_paths()
         changes = list(editor.journal)
         carried = list(editor.carried)
         graph = editor.finish()
@@ -117,7 +118,8 @@ class Surgery:
     def _refit(self, editor: GraphEditor, path: str, op: Any, channels: str | None) -> None:
         shapes = {w.path: list(w.shape) for w in layer_weights(op)} if channels else {}
         if channels and _reads_channels(editor.node(path), shapes):
-            self.templates.append(Template(op, "adapt_inputs", {"shapes": shapes, "how": channels}))
+            details = {"shapes": shapes, "how": channels, "summed": _summed(editor.node(path))}
+            self.templates.append(Template(op, "adapt_inputs", details))
         else:
             self.templates.append(Template(op))
         slot = len(self.templates) - 1
@@ -151,6 +153,24 @@ def _reads_channels(node: Node, shapes: dict[str, Any]) -> bool:
     return not node.is_input and (convolves or node.class_name == "Normalization")
 
 
+def _inputs(rule: StructureRule, matched: list[Node], world: World) -> list[Node | Match]:
+    """Return those of the nodes that are inputs of the outermost model."""
+    found: list[Node | Match] = [node for node in matched if node.is_input and "/" not in node.path]
+    if not found:
+        inputs = ", ".join(repr(node.path) for node in world.graphs[""] if node.is_input)
+        raise NoMatchError(
+            f"{rule.origin}: {rule} matches no input of the model, only {matched[0].path!r} "
+            f"({matched[0].class_name}); its inputs: {inputs}"
+        )
+    return found
+
+
+def _summed(node: Node) -> list[str]:
+    """Return the weights of a layer that each output adds up over its input channels."""
+    alone = node.class_name.startswith("Depthwise") or node.class_name == "Normalization"
+    return [] if alone else ["kernel", "pointwise_kernel"]
+
+
 def _misses(rule: StructureRule, world: World) -> list[tuple[str, str]]:
     """Return where a pattern could end and does not, with the part that failed."""
     if not isinstance(rule.selector, Pattern):
@@ -175,7 +195,7 @@ def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
     except RuleError as error:
         raise type(error)(f"{rule.origin}: {rule}: {error}") from error
     if rule.verb == "change_input":
-        return [node for node in matched if node.is_input and "/" not in node.path]
+        return _inputs(rule, matched, world)
     if rule.verb == "insert_after":
         return list(matched)
     found = [node for node in matched if not node.is_input]

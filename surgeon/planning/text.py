@@ -49,6 +49,7 @@ VERBS = {
     "input": "gives another input",
     "inlined": "takes apart",
     "inserted": "inserts",
+    "moved": "finds elsewhere",
     "outputs": "changes the outputs",
     "pruned": "prunes",
     "refitted": "makes anew",

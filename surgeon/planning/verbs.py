@@ -110,11 +110,13 @@ class Hands:
 
     def _follow(self, rule: StructureRule, made: Any) -> None:
         """Carry out the rules that a function of a rule returned."""
-        for one in made if isinstance(made, list | tuple) else [made]:
+        rules = made if isinstance(made, list | tuple) else [made]
+        for one in rules:
             if not isinstance(one, StructureRule) or isinstance(one.selector, Pattern):
                 raise RuleError(
                     f"{rule.origin}: {rule} returned {one} among rules: return rules about single nodes alone"
                 )
+        for one in rules:
             for node in self._meant(one):
                 self.act(one, node, alone=True)
 
@@ -147,7 +149,8 @@ class Hands:
         try:
             made = stock_class(node.op).from_config({**config, **rule.options})
         except Exception as error:
-            raise RuleError(f"{rule.failed_on(node)}: {type(error).__name__}: {error}") from error
+            last = str(error).strip().splitlines()[-1:]  # before it, Keras prints the whole config
+            raise RuleError(f"{rule.failed_on(node)}: {type(error).__name__}: {''.join(last)}") from error
         new = self._new(made, node.name)
         self.editor.replace(node.path, new.make(), slot=self._slot, calls=calls, kind="configured")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -77,9 +78,10 @@ class _Builder:
         for node in graph:
             if node.op is None:
                 raise GraphError(f"{graph.name!r} was read from JSON: it has no layers to build a model from")
-            self._call(node, self._op(node), made)
-        for node in graph:
-            self._mask(node, made)
+            self._call(node, graph, made)
+        if not edited:
+            for node in graph:
+                self._mask(node, made)
         inputs, outputs = (_fill(structure, made.tensors) for structure in (graph.inputs, graph.outputs))
         return assemble_model(graph, self.copier, inputs, outputs, edited=edited)
 
@@ -91,6 +93,9 @@ class _Builder:
 
     def _make(self, node: Node) -> Op:
         renamed = node.op.name != node.name
+        if node.is_new and renamed:
+            self.renamed.append((node.op, node.op.name))
+            node.op.name = node.name
         if node.is_new or (self.shared(node) and not _holds_edits(node) and not renamed):
             return node.op
         if node.inner is not None:
@@ -101,7 +106,25 @@ class _Builder:
             self.renamed.append((copied, node.op.name))
         return copied
 
-    def _call(self, node: Node, op: Op, made: _Made) -> None:
+    def _call(self, node: Node, graph: ModelGraph, made: _Made) -> None:
+        if node.key in made.called:
+            return
+        made.called.add(node.key)
+        outputs = self._outputs(node, self._op(node), made)
+        for index, tensor in enumerate(outputs):
+            ref = Ref(node.key, index)
+            made.tensors[ref] = tensor
+            if ref in made.live:
+                self.copier.copies[id(made.live[ref])] = tensor
+        if made.edited:
+            # At once, for whatever is called anew next; what the masks are made of comes before.
+            for key in made.mask_makers(node):
+                if key in graph.nodes:
+                    self._call_first(graph[key], graph, made)
+            self._mask(node, made)
+
+    def _outputs(self, node: Node, op: Op, made: _Made) -> list[Any]:
+        """Make a call, or write it down where its result is known."""
         if node.is_input:
             if not _keras.inbound_nodes(op):
                 _keras.start_graph(op, _write_down(node, op, ((), {}))[0])
@@ -120,14 +143,17 @@ class _Builder:
             else:
                 outputs = _write_down(node, op, self._arguments(node, dict(node.kwargs), made))
             made.note(node, outputs, fresh=fresh or unbuilt)
-        for index, tensor in enumerate(outputs):
-            ref = Ref(node.key, index)
-            made.tensors[ref] = tensor
-            if ref in made.live:
-                self.copier.copies[id(made.live[ref])] = tensor
-        if made.edited:
-            # At once, for whatever is called anew next.
-            self._mask(node, made)
+        return outputs
+
+    def _call_first(self, node: Node, graph: ModelGraph, made: _Made) -> None:
+        """Make a call before its turn, and all that it reads."""
+        waiting = [node]
+        while waiting:
+            missing = [graph[ref.node] for ref in waiting[-1].inputs if ref not in made.tensors]
+            if missing:
+                waiting += missing
+            else:
+                self._call(waiting.pop(), graph, made)
 
     def _known(self, node: Node, made: _Made) -> list[Any] | None:
         """Return the outputs of a call that is part of a second model, too, and was made there already.
@@ -175,6 +201,7 @@ class _Made:
         stale: Calls whose outputs have another shape than before.
         remade: Calls that were made anew, and all that depend on them: implicit masks may differ.
         as_it_was: Calls of the source that are part of the new model, too.
+        called: Calls that were made.
     """
 
     live: Mapping[Ref, Any]
@@ -184,6 +211,19 @@ class _Made:
     stale: set[str] = field(default_factory=set)
     remade: set[str] = field(default_factory=set)
     as_it_was: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
+
+    @cached_property
+    def _makers(self) -> dict[int, str]:
+        return {id(tensor): ref.node for ref, tensor in self.live.items()}
+
+    def mask_makers(self, node: Node) -> list[str]:
+        """Return the calls, not made yet, that the masks of a node's outputs come from."""
+        if node.key in self.remade or node.key in self.as_it_was:
+            return []
+        masks = [self.mask(Ref(node.key, index)) for index in range(len(node.outputs))]
+        keys = [self._makers.get(id(mask)) for mask in masks if mask is not None]
+        return [key for key in keys if key is not None and key not in self.called]
 
     def kept(self, node: Node) -> list[Any] | None:
         """Return the outputs of the call in the source, if the call itself can be part of the new model.

@@ -107,16 +107,15 @@ class _Settler:
             call = _keras.output_tensors if _is_built(op) else _called
             outputs = call(op, args, kwargs)
         except (ValueError, TypeError) as error:
-            raise _no_call(node, op, error) from error
+            again = node.call_index > 0 and _is_built(op)
+            raise (_several_shapes(node) if again else _no_call(node, op, error)) from error
         weights = layer_weights(op) if isinstance(op, keras.layers.Layer) else ()
         specs = tuple(spec_of(tensor) for tensor in outputs)
         return replace(node, outputs=specs, weights=weights)
 
     def _refitted(self, node: Node, args: Any, kwargs: Any) -> Node:
         if node.call_index > 0:
-            raise GraphError(
-                f"{node.path!r} is called on tensors of several shapes, and its weights fit only one of them"
-            )
+            raise _several_shapes(node)
         trial = _built_for(node, args, kwargs)
         self.fresh[id(node.op)] = trial
         self.misfits[node.path] = trial
@@ -182,6 +181,12 @@ def _built_for(node: Node, args: Any, kwargs: Any) -> Any:
     except (ValueError, TypeError) as error:
         raise _no_call(node, node.op, error) from error
     return trial
+
+
+def _several_shapes(node: Node) -> GraphError:
+    return GraphError(
+        f"{node.path!r} is called on tensors of several shapes, and its weights fit only one of them"
+    )
 
 
 def _no_call(node: Node, op: Any, error: Exception) -> GraphError:

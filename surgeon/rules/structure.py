@@ -220,7 +220,7 @@ def change_input(
         shape: The new shape without the batch, such as `(None, None, 20)`.
         channels: Where convolutions read another number of channels, what their new kernels are:
             `"mean"`: each channel the mean of the old ones; `"repeat"`: the old ones over and over;
-            both scaled so that the sum keeps its size. `"zero"`: the old ones, and zeros.
+            both scaled so that a sum over channels keeps its size. `"zero"`: the old ones, and zeros.
         selector: Which input, of a model that has several.
 
     Raises:

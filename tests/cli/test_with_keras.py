@@ -124,6 +124,11 @@ def test_diff_says_what_changed(model, rules, tmp_path):
     run("rewrite", model, "--rules", rules, "-o", tuned)
     assert "dense_1" in run("diff", model, tuned).stdout
     json.loads(run("diff", model, tuned, "--json").stdout)
+    picture = tmp_path / "both.svg"
+    assert json.loads(run("diff", model, tuned, "--json", "--diagram", picture).stdout)
+    assert "dense_1" in picture.read_text(encoding="utf-8")
+    assert "exists" in run("diff", model, tuned, "--diagram", picture, code=2).stderr
+    run("diff", model, tuned, "--diagram", picture, "--force")
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".dot"])

@@ -12,7 +12,7 @@ from keras import layers
 import surgeon as sg
 from tests import zoo
 from tests.helpers import assert_same_outputs, assert_same_weights, assert_unmoved, to_numpy, weights_of
-from tests.strategies import WIDTH, build, recipes
+from tests.strategies import WIDTH, Recipe, Step, build, recipes
 
 
 @keras.saving.register_keras_serializable("surgeon_tests")
@@ -59,6 +59,16 @@ def test_edits_that_compute_the_same_change_no_output_and_no_weight(recipe, kind
     assert str(plan).count("\n") >= 2
     assert _inbound(model) == counts
     assert_same_weights(before, weights_of(model))
+
+
+def test_paths_follow_a_shared_layer_whose_outermost_call_is_gone():
+    """Then the layer is called inside of a nested model alone, and its path leads there."""
+    model = build(Recipe((Step("two_levels"),)))
+    inputs = zoo.sample_inputs(model)
+    for path in [node.path for node in sg.find(model, "**") if node.weights and node.inner is None]:
+        tuned = sg.rewrite(model, SAME["insert after"](path))
+        assert_same_outputs(model(inputs), tuned(inputs))
+        assert len(tuned.weights) == len(model.weights)
 
 
 def _inbound(model):

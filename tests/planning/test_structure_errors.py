@@ -97,6 +97,79 @@ CASES = {
         sg.RuleError,
         r"'hidden' was to get kernel of shape \(72, 10\); it has kernel of shape \(72, 3\)",
     ),
+    "computation": (
+        sg.replace("hidden", lambda n: sg.filled(layers.Dense(3), lambda old: {"kernel": 1 / 0}, [n])),
+        sg.RuleError,
+        r"computing the weights of 'hidden' by <lambda> failed: ZeroDivisionError",
+    ),
+    "settings": (
+        sg.configure("hidden", activation="gellu"),
+        sg.RuleError,
+        r"configure\('hidden', activation='gellu'\) failed on 'hidden' \(Dense\): TypeError: [^{]*gellu",
+    ),
+    "argument": (
+        sg.insert_before("hidden", layers.ReLU(), argument=3),
+        sg.GraphError,
+        r"'hidden' reads no tensor 3: 0 from 'flatten'",
+    ),
+    "output": (
+        sg.insert_after("hidden", layers.ReLU(), output=2),
+        sg.GraphError,
+        r"'hidden' has no output 2: it has 1",
+    ),
+    "before input": (sg.insert_before("image", layers.ReLU()), sg.NoMatchError, r"only inputs of the model"),
+    "input replaced": (sg.replace("image", layers.ReLU()), sg.NoMatchError, r"which cannot be replaced"),
+    "input rewired": (sg.rewire("image", "hidden"), sg.NoMatchError, r"only inputs of the model"),
+    "no input": (
+        sg.change_input((4,), selector="hidden"),
+        sg.NoMatchError,
+        r"matches no input of the model, only 'hidden' \(Dense\); its inputs: 'image'",
+    ),
+    "no model": (
+        sg.inline("hidden"),
+        sg.GraphError,
+        r"'hidden' \(Dense\) is no nested model with a graph: there is nothing to inline",
+    ),
+    "no adapter": (
+        sg.lora("pool_1", rank=2),
+        sg.NoMatchError,
+        r"matches no layer that takes an adapter: 'pool_1': MaxPooling2D takes no adapter",
+    ),
+    "number as name": (
+        sg.rename("hidden", lambda node: 3),  # type: ignore[arg-type, return-value]
+        sg.RuleError,
+        r"failed on 'hidden' \(Dense\): a name is text, not 3",
+    ),
+    "pattern inserted": (
+        sg.insert_after(sg.chain(c=sg.isa("Conv2D"), b=sg.isa("BatchNormalization")), layers.ReLU()),
+        sg.RuleError,
+        r"insert_after takes a selector, not a pattern: write @rule\(pattern\) and return insert_after\(",
+    ),
+    "predicate in a pattern": (
+        sg.replace(sg.chain(c=sg.isa("Conv2D"), b=sg.where(raises_zero)), lambda match: None),
+        sg.RuleError,
+        r"where\(.*\) failed on '\w+' .*: ZeroDivisionError",
+    ),
+    "condition of a pattern": (
+        sg.replace(sg.chain(c=sg.isa("Conv2D")).where(raises_zero), lambda match: None),
+        sg.RuleError,
+        r"raises_zero at .* failed on c='conv_1'.*: ZeroDivisionError",
+    ),
+    "predicate around": (
+        sg.remove(sg.downstream_of(sg.where(raises_zero))),
+        sg.RuleError,
+        r"where\(.*\) failed on 'image' .*: ZeroDivisionError",
+    ),
+    "nothing around": (
+        sg.remove(sg.consumers_of("predictions")),
+        sg.NoMatchError,
+        r"no layer matches consumers_of\('predictions'\)",
+    ),
+    "mixed": (
+        sg.rule("hidden")(lambda node: [sg.remove(node), layers.ReLU()]),
+        sg.RuleError,
+        r"returned <.*ReLU.*> among rules: return rules about single nodes alone",
+    ),
 }
 
 
@@ -105,6 +178,49 @@ def test_messages(case):
     rule, error, message = CASES[case]
     with pytest.raises(error, match=message):
         sg.rewrite(zoo.cnn(), rule)
+
+
+def test_what_lies_in_different_models_cannot_be_joined():
+    model = zoo.nested()
+    with pytest.raises(
+        sg.GraphError, match=r"'head' cannot read 'encoder/pool': they lie in different models"
+    ):
+        sg.rewrite(model, sg.rewire("head", "encoder/pool"))
+    inner = sg.rewrite(model, sg.replace("head", layers.Dense(7)))
+    with pytest.raises(sg.GraphError, match=r"cannot be one layer: "):
+        sg.rewrite(inner, sg.share(sg.name("head") | "encoder/block/dense"))
+
+
+def test_one_of_several_inputs_must_be_named():
+    with pytest.raises(sg.RuleError, match=r"matches several inputs: say which, with selector="):
+        sg.rewrite(zoo.multi_io(), sg.change_input((8, 8, 3)))
+    with pytest.raises(sg.GraphError, match=r"ops|outputs: it is not clear what would replace them"):
+        sg.rewrite(zoo.ops_model(), sg.remove("split"))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_layer_that_is_called_on_several_shapes_fits_only_one_of_them(number):
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    dense = layers.Dense(2, name="dense")
+    model = keras.Model([left, right], layers.Add()([dense(left), dense(right)]))
+    one = sg.name("dense") & sg.where(lambda node: node.call_index == number)
+    with pytest.raises(sg.GraphError, match=r"'dense' is called on tensors of several shapes"):
+        sg.rewrite(model, sg.insert_before(one, layers.Dense(3), scope="call"))
+
+
+def test_parts_that_cannot_be_cut_out():
+    model = zoo.multi_io()
+    with pytest.raises(sg.GraphError, match=r"no node 'trunc' in 'multi_io'; close: 'trunk'"):
+        sg.extract(model, end="trunc")
+    with pytest.raises(sg.GraphError, match=r"depend on the input 'extra', which the start does not cut off"):
+        sg.extract(model, start="conv")
+    cnn = zoo.cnn()
+    with pytest.raises(sg.GraphError, match=r"nothing comes after 'predictions': there is no second model"):
+        sg.split(cnn, "predictions")
+    with pytest.raises(sg.GraphError, match=r"'cnn' does not take what 'mlp' returns"):
+        sg.join(zoo.mlp(), cnn)
+    with pytest.raises(sg.GraphError, match=r"'split' has 2 outputs: cut at a layer that has one"):
+        sg.extract(zoo.ops_model(), end="split")
 
 
 def test_merges_must_say_which_of_their_inputs_is_meant():
@@ -139,6 +255,10 @@ def test_no_setting_of_that_name_is_said_in_the_plan():
         (lambda: sg.node("a b", "d"), r"write it like a variable"),
         (sg.pattern, r"takes the nodes that the block ends in"),
         (lambda: sg.wrap("d", 3), r"pass a function of the layer"),  # type: ignore[arg-type]
+        (lambda: sg.change_input((4,), channels="median"), r"channels is 'mean', 'repeat' or 'zero'"),
+        (lambda: sg.lora("d", rank=0), r"a rank is a whole number, at least 1"),
+        (lambda: sg.remove(layers.Dense), r"remove\(\.\.\.\): .* write isa\(Dense\)"),  # type: ignore[arg-type]
+        (lambda: sg.chain(a="x").where(3), r"takes a function of the match, not 3"),  # type: ignore[arg-type]
     ],
 )
 def test_arguments(make, message):
