@@ -18,6 +18,7 @@ CORE = [
     "tests/roundtrip/test_identity.py",
     "tests/planning/test_compiled.py tests/planning/test_replace.py tests/planning/test_plan_json.py",
     "tests/partial/test_part.py tests/partial/test_loose_flags.py tests/partial/test_fast.py",
+    "tests/partial/test_splitting.py tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
     "tests/roundtrip/test_sharing.py tests/roundtrip/test_inputs.py tests/roundtrip/test_calls.py",
     "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
     "tests/roundtrip/test_stateful_layers.py",

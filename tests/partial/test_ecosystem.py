@@ -86,6 +86,23 @@ def test_a_run_that_was_backed_up_resumes_where_it_was(model, tmp_path):
 
 
 @ON_TENSORFLOW
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_shows_whole_weights_and_what_trains(model, tmp_path):
+    import tensorflow as tf
+
+    fit(model, 1, callbacks.TensorBoard(tmp_path, histogram_freq=1))
+    files = map(str, (tmp_path / "train").glob("*tfevents*"))
+    shown = {value.tag for event in tf.data.TFRecordDataset([*files]) for value in _summary(event)}
+    assert {"hidden/kernel/histogram", "hidden/kernel_trainable/histogram", "head/kernel/histogram"} <= shown
+
+
+def _summary(record):
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    return Event.FromString(record.numpy()).summary.value
+
+
+@ON_TENSORFLOW
 def test_a_checkpoint_of_tensorflows_own_fits_the_model_and_the_stock_one(model, tmp_path):
     import tensorflow as tf
 
