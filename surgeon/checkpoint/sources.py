@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 from surgeon.checkpoint.shards import is_shard_of
@@ -64,7 +64,11 @@ class Source:
     relative: PurePosixPath
     kind: Kind
 
-    @property
+    def __hash__(self) -> int:
+        # Of all fields it would cost as much as all else that a resumed run does for a file.
+        return hash(self.path)
+
+    @cached_property
     def output(self) -> PurePosixPath:
         """Place of the output under the output folder; its suffix may be another."""
         if self.output_kind is self.kind:
