@@ -60,7 +60,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Let links between the repository's files lead to the site's pages."""
-    markdown = markdown.replace("](../graphs/gallery/", "](gallery/")
+    markdown = markdown.replace("](../graphs/gallery/", "](gallery/").replace(
+        "](../CHANGELOG.md)", "](changelog.md)"
+    )
     if page.file.src_uri.startswith("cookbook/"):
         markdown = re.sub(r"\]\((\w+)\.py\)", r"](\1.md)", markdown)
     if page.file.src_uri in {"changelog.md", "contributing.md"}:

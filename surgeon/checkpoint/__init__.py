@@ -17,22 +17,43 @@ conversion   the run: sources -> jobs -> outcomes -> report
 Only `surgery`, `tracing` and `loading` import Keras; nothing else here imports them but the worker process.
 """
 
-from surgeon.checkpoint.conversion import Event, convert
-from surgeon.checkpoint.opening import open_model
-from surgeon.checkpoint.outcome import ConversionReport, Converted, Failed, Outcome, Planned, Skipped
-from surgeon.checkpoint.publish import atomic_output
-from surgeon.checkpoint.sources import Kind
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "ConversionReport",
-    "Converted",
-    "Event",
-    "Failed",
-    "Kind",
-    "Outcome",
-    "Planned",
-    "Skipped",
-    "atomic_output",
-    "convert",
-    "open_model",
-]
+if TYPE_CHECKING:
+    from surgeon.checkpoint.conversion import Event as Event
+    from surgeon.checkpoint.conversion import convert as convert
+    from surgeon.checkpoint.opening import open_model as open_model
+    from surgeon.checkpoint.outcome import ConversionReport as ConversionReport
+    from surgeon.checkpoint.outcome import Converted as Converted
+    from surgeon.checkpoint.outcome import Failed as Failed
+    from surgeon.checkpoint.outcome import Outcome as Outcome
+    from surgeon.checkpoint.outcome import Planned as Planned
+    from surgeon.checkpoint.outcome import Skipped as Skipped
+    from surgeon.checkpoint.publish import atomic_output as atomic_output
+    from surgeon.checkpoint.sources import Kind as Kind
+
+# Imported when they are used: the command line needs `Kind` to say `--help`, but not numpy and networkx.
+_WHERE = {
+    "ConversionReport": "outcome",
+    "Converted": "outcome",
+    "Event": "conversion",
+    "Failed": "outcome",
+    "Kind": "sources",
+    "Outcome": "outcome",
+    "Planned": "outcome",
+    "Skipped": "outcome",
+    "atomic_output": "publish",
+    "convert": "conversion",
+    "open_model": "opening",
+}
+
+__all__ = [*_WHERE]  # noqa: PLE0604 - the names are strings
+
+
+def __getattr__(attribute: str) -> Any:
+    if attribute not in _WHERE:
+        raise AttributeError(f"module 'surgeon.checkpoint' has no attribute {attribute!r}")
+    module = import_module(f"surgeon.checkpoint.{_WHERE[attribute]}")
+    value = globals()[attribute] = getattr(module, attribute)
+    return value

@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from surgeon.checkpoint import ConversionReport, Event
-from surgeon.checkpoint import convert as convert_files
 from surgeon.cli import options
 from surgeon.cli.console import complain, err, out, show_json
 from surgeon.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from surgeon.checkpoint import ConversionReport, Event
 
 _MOST_KINDS = 20
 _WAYS = {"bytes": "moving bytes", "keras": "Keras"}
@@ -74,6 +75,8 @@ def convert(
     as_json: options.AsJson = False,
 ) -> None:
     """Apply rules to every checkpoint of a folder. Exit code: 0 all, 1 some failed, 2 not started."""
+    from surgeon.checkpoint import convert as convert_files
+
     changed = None if since is None else _moment(since)
     try:
         with _progress(hidden=as_json) as tell:
@@ -129,6 +132,8 @@ def _moment(text: str) -> datetime:
 
 @contextmanager
 def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -157,6 +162,8 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
 
 
 def _summary(report: ConversionReport) -> Table:
+    from rich.table import Table
+
     table = Table(title=f"{report.out}", title_justify="left", show_footer=False)
     table.add_column("file", overflow="fold")
     table.add_column("outcome", no_wrap=True)
