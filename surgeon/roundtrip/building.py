@@ -126,7 +126,7 @@ class _Builder:
         if node.is_input:
             if not _keras.inbound_nodes(op):
                 _keras.start_graph(op, _write_down(node, op, ((), {}))[0])
-            outputs = _keras.inbound_nodes(op)[0].outputs
+            outputs: list[Any] = _keras.inbound_nodes(op)[0].outputs
             made.note(node, outputs, fresh=node.is_new)
         elif op is node.op and (kept := made.kept(node)) is not None:
             outputs = kept

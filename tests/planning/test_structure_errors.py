@@ -257,7 +257,7 @@ def test_no_setting_of_that_name_is_said_in_the_plan():
         (lambda: sg.wrap("d", 3), r"pass a function of the layer"),  # type: ignore[arg-type]
         (lambda: sg.change_input((4,), channels="median"), r"channels is 'mean', 'repeat' or 'zero'"),
         (lambda: sg.lora("d", rank=0), r"a rank is a whole number, at least 1"),
-        (lambda: sg.remove(layers.Dense), r"remove\(\.\.\.\): .* write isa\(Dense\)"),  # type: ignore[arg-type]
+        (lambda: sg.remove(layers.Dense), r"remove\(\.\.\.\): .* write isa\(Dense\)"),
         (lambda: sg.chain(a="x").where(3), r"takes a function of the match, not 3"),  # type: ignore[arg-type]
     ],
 )
