@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from surgeon.graph import ModelGraph, Node, Ref, refs_in
+from surgeon.planning.zeros import MERGES, stays_zero
 
 Ids = np.ndarray
 
@@ -65,8 +66,6 @@ KEEPS = frozenset(
     ]
 )
 """Classes whose output has the channels of the input, each computed from itself alone."""
-
-MERGES = frozenset(["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"])
 
 KERNELS = {
     "Dense": ("units", -1, -2),
@@ -157,6 +156,7 @@ class _Walker:
         self.graph = graph
         self.coupling = Coupling()
         self.ids: dict[Ref, Ids] = {}
+        self.not_zero: dict[Ref, str] = {}
 
     def visit(self, node: Node) -> None:
         given = [self.ids[ref] for ref in node.inputs if ref in self.ids]
@@ -175,6 +175,17 @@ class _Walker:
                 self.ids[Ref(node.key, index)] = ids
         else:
             self.ids[Ref(node.key)] = made
+            self._follow_zero(node, given)
+
+    def _follow_zero(self, node: Node, given: Sequence[Ids]) -> None:
+        """Pin channels that would not be zero, were they made zero, where a kernel reads them."""
+        causes = [self.not_zero.get(ref, "") for ref in node.inputs if ref in self.ids]
+        if node.class_name in KERNELS or node.class_name.startswith("Depthwise"):
+            for ids, cause in zip(given, causes, strict=True):
+                if cause:
+                    self.coupling.pin(ids, f"{cause} makes another value than zero of them")
+        if not stays_zero(node, [not cause for cause in causes]):
+            self.not_zero[Ref(node.key)] = next(filter(None, causes), repr(node.path))
 
     def _made(self, node: Node, given: Sequence[Ids]) -> Ids | None:
         """Return the channels of a node's output; `None` if they cannot be followed."""

@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from surgeon.errors import RuleError, near_misses
+from surgeon.rules.adapters import LoraRule
 from surgeon.rules.collection import Rule
+from surgeon.rules.replacement import StructureRule
+from surgeon.rules.structure_data import FORMS, read_structure, structure_to_data
 from surgeon.rules.trainability import TrainabilityRule, Verb, make_rule
 from surgeon.select import Selection
 from surgeon.select.cursor import Cursor, shown
@@ -17,7 +20,7 @@ from surgeon.select.selector_data import read_selector
 VERBS: tuple[Verb, ...] = ("freeze", "train")
 WEIGHTS = "weights"
 STATS = "stats"
-RESERVED = (*VERBS, WEIGHTS, STATS, "replace")
+RESERVED = (*VERBS, WEIGHTS, STATS, *FORMS)
 
 
 def rules_to_data(rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -35,10 +38,13 @@ def rules_to_data(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 
 
 def _rule_to_data(rule: Rule) -> dict[str, Any]:
+    if isinstance(rule, StructureRule | LoraRule):
+        try:
+            return structure_to_data(rule)
+        except RuleError as error:
+            raise RuleError(f"{rule.origin}: {rule} cannot be written as data, because {error}") from error
     if not isinstance(rule, TrainabilityRule):
-        raise RuleError(
-            f"{rule.origin}: {rule} cannot be written as data, because it is Python code: keep it in a script"
-        )
+        raise RuleError(f"{rule.origin}: {rule} cannot be written as data: keep it in a script")
     try:
         data: dict[str, Any] = {rule.verb: rule.selector.to_data()}
     except RuleError as error:
@@ -91,10 +97,13 @@ def read_rules(cursor: Cursor) -> tuple[Rule, ...]:
 
 def _read_rule(cursor: Cursor) -> Rule:
     keys = cursor.keys("a rule", None)
-    verbs = [verb for verb in VERBS if verb in keys]
+    verbs = [verb for verb in (*VERBS, *FORMS) if verb in keys]
     if len(verbs) != 1:
-        raise _verb_error(cursor, keys, len(verbs))
-    verb = verbs[0]
+        raise _verb_error(cursor, keys, verbs)
+    place = cursor.place(cursor.trail).removesuffix(": ")
+    if verbs[0] in FORMS:
+        return read_structure(cursor, verbs[0], place)
+    verb: Verb = "freeze" if verbs[0] == "freeze" else "train"
     selector = read_selector(cursor.at(verb))
     weights: tuple[str, ...] = ()
     if WEIGHTS in keys:
@@ -106,22 +115,19 @@ def _read_rule(cursor: Cursor) -> Rule:
     if not isinstance(stats, bool) or (stats and verb != "freeze"):
         raise cursor.fail("'stats' is true or false, and belongs to freeze", key=STATS)
     with cursor.located():
-        place = cursor.place(cursor.trail).removesuffix(": ")
         rule = make_rule(verb, selector, weights, selections, place)
         return replace(rule, stats=stats and not rule.whole_layer)
 
 
-def _verb_error(cursor: Cursor, keys: tuple[str, ...], found: int) -> RuleError:
+def _verb_error(cursor: Cursor, keys: tuple[str, ...], found: list[str]) -> RuleError:
     if found:
-        return cursor.fail("a rule is either freeze or train: make it two rules", key=VERBS[1])
-    if "replace" in keys:
-        return cursor.fail(
-            "replace is Python code and cannot be in a file: keep it in a script", key="replace"
-        )
-    close = next((key for key in keys if near_misses(key, VERBS)), None)
-    hint = near_misses(close, VERBS) if close else ""
+        return cursor.fail(f"a rule is either {' or '.join(found)}: make it two rules", key=found[1])
+    close = next((key for key in keys if near_misses(key, (*VERBS, *FORMS))), None)
+    hint = near_misses(close, (*VERBS, *FORMS)) if close else ""
     listed = ", ".join(map(repr, keys))
-    return cursor.fail(f"a rule says freeze or train; this one has only {listed}{hint}", key=close)
+    return cursor.fail(
+        f"a rule says freeze or train, or {', '.join(FORMS)}; this one has only {listed}{hint}", key=close
+    )
 
 
 def _read_part(cursor: Cursor, key: str) -> Selection:

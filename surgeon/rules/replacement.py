@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from surgeon.errors import RuleError
 from surgeon.graph import Node
+from surgeon.rules.described import LayerSpecs
 from surgeon.rules.origin import caller
 from surgeon.select import Selector, as_selector
 from surgeon.select.code import code_place
@@ -75,6 +76,8 @@ class StructureRule:
         parts = [str(self.selector)]
         if is_layer(self.make):
             parts.append(f"<{type(self.make).__name__} {self.make.name!r}>")
+        elif isinstance(self.make, LayerSpecs):
+            parts.append(str(self.make))
         elif callable(self.make):
             parts.append(code_place(self.make))
         elif self.make is not None:

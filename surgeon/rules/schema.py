@@ -128,9 +128,150 @@ class TrainForm(_RuleForm):
     train: SelectorForm
 
 
+LayerForm: TypeAlias = Text | Annotated[dict[Text, dict[str, Any] | None], Field(min_length=1, max_length=1)]
+Layers = Annotated[
+    LayerForm | Annotated[list[LayerForm], Field(min_length=1)],
+    Field(description="A class of keras.layers with its settings, or several to call one after another."),
+]
+Scope = Annotated[Literal["layer", "call"], Field(description="All calls of a layer, or the matched ones.")]
+
+
+class _StructureForm(BaseModel):
+    model_config = _ONLY_THESE
+
+
+class ReplaceForm(_StructureForm):
+    """Put other layers in the place of some."""
+
+    replace: SelectorForm
+    with_: Annotated[Layers, Field(alias="with")]
+    keep: Annotated[
+        list[Text], Field(default_factory=list, min_length=1, description="Settings of the old one.")
+    ]
+    scope: Scope = "layer"
+
+
+class InsertBeforeForm(_StructureForm):
+    """Insert layers before others."""
+
+    insert_before: SelectorForm
+    layer: Layers
+    argument: int = 0
+    scope: Scope = "layer"
+
+
+class InsertAfterForm(_StructureForm):
+    """Insert layers after others."""
+
+    insert_after: SelectorForm
+    layer: Layers
+    output: int = 0
+    scope: Scope = "layer"
+
+
+class RemoveForm(_StructureForm):
+    """Remove layers."""
+
+    remove: SelectorForm
+    keep: Annotated[int, Field(description="Which of the tensors that it reads goes on.")] = 0
+    any_shape: bool = False
+    scope: Scope = "layer"
+
+
+class ConfigureForm(_StructureForm):
+    """Change settings of layers."""
+
+    configure: SelectorForm
+    set: Annotated[dict[str, Any], Field(min_length=1)]
+
+
+class RenameForm(_StructureForm):
+    """Give a layer another name."""
+
+    rename: SelectorForm
+    to: Text
+
+
+class RewireForm(_StructureForm):
+    """Let layers read another tensor."""
+
+    rewire: SelectorForm
+    source: Text
+    argument: int = 0
+    scope: Scope = "layer"
+
+
+class DuplicateForm(_StructureForm):
+    """Call a copy of a layer on its output."""
+
+    duplicate: SelectorForm
+    times: Annotated[int, Field(ge=1)] = 1
+
+
+class ShareForm(_StructureForm):
+    """Let layers be the first of them."""
+
+    share: SelectorForm
+
+
+class UnshareForm(_StructureForm):
+    """Give each call a layer of its own."""
+
+    unshare: SelectorForm
+
+
+class InlineForm(_StructureForm):
+    """Take nested models apart."""
+
+    inline: SelectorForm
+
+
+class ChangeInputForm(_StructureForm):
+    """Give the model an input of another shape."""
+
+    change_input: SelectorForm
+    shape: list[int | None]
+    channels: Literal["mean", "repeat", "zero"] = "mean"
+
+
+class PruneForm(_StructureForm):
+    """Remove channels for real."""
+
+    prune: SelectorForm
+    channels: Annotated[float, Field(gt=0, lt=1)] | list[int | bool]
+
+
+class LoraForm(_StructureForm):
+    """Add low-rank adapters."""
+
+    lora: SelectorForm
+    rank: Annotated[int, Field(ge=1)]
+    alpha: float | None = None
+
+
+RuleForm: TypeAlias = (
+    FreezeForm
+    | TrainForm
+    | ReplaceForm
+    | InsertBeforeForm
+    | InsertAfterForm
+    | RemoveForm
+    | ConfigureForm
+    | RenameForm
+    | RewireForm
+    | DuplicateForm
+    | ShareForm
+    | UnshareForm
+    | InlineForm
+    | ChangeInputForm
+    | PruneForm
+    | LoraForm
+)
+
+
 class RuleFile(BaseModel):
     """Rules of Surgeon; later ones win, weight by weight."""
 
     model_config = _ONLY_THESE
 
-    rules: Annotated[list[FreezeForm | TrainForm], Field(min_length=1)]
+    rules: Annotated[list[RuleForm], Field(min_length=1)]

@@ -256,7 +256,7 @@ def prune(selector: Target, /, channels: float | slice | Sequence[int] | Sequenc
         >>> print(prune("conv_*", channels=0.3))
         prune('conv_*', channels=0.3)
     """
-    if isinstance(channels, bool | int) or (isinstance(channels, float) and not 0 < channels < 1):
+    if isinstance(channels, bool | int | str) or (isinstance(channels, float) and not 0 < channels < 1):
         raise RuleError(
             f"prune(..., channels={channels!r}): a fraction lies between 0 and 1; a list says which ones go"
         )

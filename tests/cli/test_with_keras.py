@@ -131,6 +131,14 @@ def test_diff_says_what_changed(model, rules, tmp_path):
     run("diff", model, tuned, "--diagram", picture, "--force")
 
 
+def test_a_rule_file_may_change_the_structure(model, tmp_path):
+    steps, tuned = tmp_path / "structure.yaml", tmp_path / "tuned.keras"
+    steps.write_text("rules:\n- insert_after: dense_1\n  layer: {Dropout: {rate: 0.3}}\n", encoding="utf-8")
+    assert "inserts dense_1_dropout: Dropout" in run("plan", model, "--rules", steps).stdout
+    run("rewrite", model, "--rules", steps, "-o", tuned)
+    assert "+ dense_1_dropout" in run("diff", model, tuned).stdout
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".dot"])
 def test_diagram_draws_and_does_not_overwrite(model, tmp_path, suffix):
     path = tmp_path / f"picture{suffix}"

@@ -111,15 +111,20 @@ class Pruned:
         return counts[0], counts[1]
 
 
-def prune(model: Any) -> Pruned:
-    """Remove 30 % of the channels, and compare with the model in which they are zero."""
-    plan = sg.plan(model, sg.prune(WHICH, channels=0.3))
+def prune(model: Any, which: Any = WHICH, channels: float = 0.3) -> Pruned:
+    """Remove some of the channels, and compare with the model in which they are zero."""
+    plan = sg.plan(model, sg.prune(which, channels=channels))
     after = plan.apply(model, validate="structure")
     inputs = zoo.sample_inputs(model)
-    want, got, full = (to_numpy(each(inputs)) for each in (zeroed(model, plan), after, model))
+    want, got, full = (_flat(each(inputs)) for each in (zeroed(model, plan), after, model))
     assert np.isfinite(want).all()
     difference = float(np.abs(want - got).max() / np.abs(want).max())
     return Pruned(model, after, plan, difference, float(np.abs(full - got).max() / np.abs(full).max()))
+
+
+def _flat(outputs: Any) -> Any:
+    """Return all outputs of a model as one array."""
+    return np.concatenate([to_numpy(one).astype("float64").ravel() for one in keras.tree.flatten(outputs)])
 
 
 def size_of(model: Any) -> int:

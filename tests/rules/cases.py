@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from hypothesis import strategies as st
 
-from surgeon.rules import TrainabilityRule, freeze, train
+import surgeon as sg
+from surgeon.rules import StructureRule, TrainabilityRule, freeze, train
+from surgeon.rules.adapters import LoraRule
 from surgeon.rules.data import RESERVED
+from surgeon.rules.described import LayerSpec, LayerSpecs
+from surgeon.rules.replacement import Scope
 from tests.select.nodes import SELECTORS
 from tests.select.test_selections import fitting_selections
 
@@ -32,6 +39,43 @@ WEIGHTS = (
     st.sampled_from(["kernel", "bias", "cell/kernel", "gamma:1", *ODD])
     | st.text(st.characters(exclude_categories=["Cs", "Cc"], max_codepoint=0xD7FF), min_size=1, max_size=6)
 ).filter(lambda weight: weight not in RESERVED)
+
+
+LAYERS = st.builds(
+    LayerSpec,
+    st.sampled_from(["Dense", "ReLU"]),
+    st.dictionaries(st.sampled_from(["units", "name"]), st.integers()),
+)
+SCOPES: st.SearchStrategy[Scope] = st.sampled_from(("layer", "call"))
+CHANNELS: st.SearchStrategy[Any] = st.sampled_from([0.3, [0, 2], [True, False]])
+
+
+@st.composite
+def structure_rules(draw: st.DrawFn) -> StructureRule | LoraRule:
+    """A rule that changes the structure, without Python code."""
+    selector = draw(SELECTORS)
+    specs = draw(st.lists(LAYERS, min_size=1, max_size=2))
+    number, scope = draw(st.integers(1, 3)), draw(SCOPES)
+    keep = tuple(draw(st.lists(st.sampled_from(["units", "rate"]), max_size=2)))
+    kept = LayerSpecs(tuple(replace(spec, keep=keep) for spec in specs))
+    made = LayerSpecs(tuple(specs))
+    rules: list[StructureRule | LoraRule] = [
+        sg.replace(selector, kept, scope=scope),
+        sg.insert_before(selector, made, argument=number, scope=scope),
+        sg.insert_after(selector, made, output=number, scope=scope),
+        sg.remove(selector, keep=number, any_shape=draw(st.booleans()), scope=scope),
+        sg.configure(selector, rate=0.5, name="on"),
+        sg.rename(selector, draw(st.sampled_from(["a", "no", "1e5"]))),
+        sg.rewire(selector, "a/b", argument=number, scope=scope),
+        sg.duplicate(selector, times=number),
+        sg.share(selector),
+        sg.unshare(selector),
+        sg.inline(selector),
+        sg.change_input((None, number), channels="zero", selector=selector),
+        sg.prune(selector, channels=draw(CHANNELS)),
+        sg.lora(selector, rank=number, alpha=draw(st.sampled_from([None, 2.0]))),
+    ]
+    return draw(st.sampled_from(rules))
 
 
 @st.composite

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from surgeon.errors import RuleError
 from surgeon.rules import freeze, replace, rules_from_data, rules_to_data, train
 from surgeon.select import channels, isa, rows, where
-from tests.rules.cases import data_rules
+from tests.rules.cases import data_rules, structure_rules
 
 
-@given(st.lists(data_rules(), max_size=3))
+@given(st.lists(data_rules() | structure_rules(), max_size=3))
 def test_data_reads_back_equal(rules):
     assert rules_from_data(json.loads(json.dumps(rules_to_data(rules)))) == tuple(rules)
 
@@ -55,12 +55,43 @@ WRONG = [
     (
         [{"freze": "a"}],
         0,
-        r"a rule says freeze or train; this one has only 'freze'; close: 'freeze'",
+        r"a rule says freeze or train, or replace, .*; this one has only 'freze'; close: 'freeze'",
         "freze",
     ),
-    ([{"weights": ["a"]}], 0, r"a rule says freeze or train; this one has only 'weights'$", None),
+    ([{"weights": ["a"]}], 0, r"a rule says freeze or train, .*; this one has only 'weights'$", None),
     ([{"freeze": "a", "train": "b"}], 0, r"a rule is either freeze or train: make it two rules", "train"),
-    ([{"replace": "a"}], 0, r"replace is Python code and cannot be in a file", "replace"),
+    ([{"replace": "a"}], 0, r"replace needs 'with' beside it, as in with: \{Dropout", "replace"),
+    ([{"remove": "a", "freeze": "b"}], 0, r"a rule is either freeze or remove: make it two", "remove"),
+    (
+        [{"remove": "a", "weights": ["b"]}],
+        0,
+        r"a rule that says remove has no key 'weights'; its keys are remove, keep, any_shape, scope",
+        "weights",
+    ),
+    ([{"replace": "a", "with": 3}], 0, r"a layer is a mapping with at least one key, not 3", "with"),
+    (
+        [{"replace": "a", "with": {"Dense": {}, "ReLU": {}}}],
+        0,
+        r"a layer is its class and its settings: layer: \{Dropout",
+        "with",
+    ),
+    (
+        [{"replace": "a", "with": "ReLU", "keep": 1}],
+        0,
+        r"replace keeps settings, as in keep: \[units\]",
+        None,
+    ),
+    ([{"insert_after": "a", "layer": []}], 0, r"layers must be a list with at least one entry", "layer"),
+    ([{"rename": "a", "to": 3}], 0, r"'to' is text, not 3", "to"),
+    ([{"remove": "a", "any_shape": 1}], 0, r"'any_shape' is true or false, not 1", "any_shape"),
+    ([{"duplicate": "a", "times": True}], 0, r"'times' is a number, not True", "times"),
+    ([{"duplicate": "a", "times": 0}], 0, r"at least 1", None),
+    ([{"remove": "a", "scope": "node"}], 0, r"a scope is 'layer' or 'call'", None),
+    ([{"prune": "a", "channels": "mean"}], 0, r"a fraction lies between 0 and 1", None),
+    ([{"prune": "a", "channels": 1.5}], 0, r"a fraction lies between 0 and 1", None),
+    ([{"configure": "a", "set": {}}], 0, r"say what to set", None),
+    ([{"lora": "a", "rank": 0}], 0, r"a rank is a whole number, at least 1", None),
+    ([{"change_input": "a", "shape": [4], "channels": "max"}], 0, r"channels is 'mean', 'repeat'", None),
     ([{"freeze": "a"}, {}], 1, r"a rule is a mapping with at least one key, not \{\}", None),
     ([{"freeze": "a"}, "b"], 1, r"a rule is a mapping with at least one key, not 'b'", None),
     (

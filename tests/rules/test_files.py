@@ -16,7 +16,7 @@ from surgeon.rules import dump_rules, freeze, load_rules, replace, train
 from surgeon.rules.files import LARGEST
 from surgeon.rules.yaml_text import read_yaml
 from surgeon.select import channels, elements, isa, name, rows
-from tests.rules.cases import data_rules
+from tests.rules.cases import data_rules, structure_rules
 
 DESIGN = """\
 rules:
@@ -67,7 +67,7 @@ def test_json_is_read_too(load, indent):
     assert load(json.dumps(data), "r.yml") == load("\ufeff" + json.dumps(data)) == expected
 
 
-@given(st.lists(data_rules(), min_size=1, max_size=3))
+@given(st.lists(data_rules() | structure_rules(), min_size=1, max_size=3))
 def test_what_is_dumped_loads_back_equal(tmp_path_factory, rules):
     file = tmp_path_factory.mktemp("rules") / "r.yaml"
     file.write_text(dump_rules(rules), encoding="utf-8")
@@ -127,7 +127,7 @@ WRONG = [
     ("rules:\n- freeze: 'a**'\n", 2, "inside a part"),
     ("rules:\n- freeze: a\n  weights:\n  - k\n  - 3\n", 5, "the name of a weight is text, not 3"),
     ("rules:\n- train: a\n  weights: [k]\n  k: {rows: [0]}\n", 2, "names the weight 'k' twice"),
-    ("rules:\n- replace: a\n", 2, "replace is Python code"),
+    ("rules:\n- replace: a\n", 2, "replace needs 'with'"),
     ("ruls:\n- freeze: a\n", 1, "a rule file has no key 'ruls'; close: 'rules'"),
     ("rules:\n- freeze: a\nextra: 1\n", 3, "a rule file has no key 'extra'"),
     ("rules: []\n", 1, "the rules"),

@@ -1,0 +1,113 @@
+"""Rule files that change the structure: the same plans as the same rules in Python."""
+
+from __future__ import annotations
+
+import pytest
+from keras import layers
+
+import surgeon as sg
+from tests import zoo
+from tests.helpers import assert_same_outputs
+
+TEXT = """
+rules:
+- replace: {isa: ReLU}
+  with: {LeakyReLU: {negative_slope: 0.1}}
+- replace: hidden
+  with: {Dense: {activation: gelu}}
+  keep: [units]
+- insert_after: hidden
+  layer: [{Dropout: {rate: 0.3}}, {Activation: {activation: tanh}}]
+- insert_before: conv_1
+  layer: {Rescaling: {scale: 0.5}}
+- insert_after: conv_1
+  layer:
+    TimeDistributed:  # around a layer in the form in which Keras writes it
+      layer: {module: keras.layers, class_name: Dense, config: {units: 6, kernel_initializer: ones}}
+- remove: pool_2
+  any_shape: true
+- configure: {isa: Conv2D}
+  set: {kernel_regularizer: l2}
+- rename: predictions
+  to: classes
+- prune: conv_1
+  channels: 0.3
+- freeze: "conv_*"
+- lora: classes
+  rank: 2
+"""
+
+
+def rules():
+    """The same in Python."""
+    return [
+        sg.replace(sg.isa("ReLU"), layers.LeakyReLU(negative_slope=0.1)),
+        sg.replace("hidden", lambda node: layers.Dense(node.config["units"], "gelu")),
+        sg.insert_after("hidden", [layers.Dropout(0.3), layers.Activation("tanh")]),
+        sg.insert_before("conv_1", layers.Rescaling(0.5)),
+        sg.insert_after("conv_1", layers.TimeDistributed(layers.Dense(6, kernel_initializer="ones"))),
+        sg.remove("pool_2", any_shape=True),
+        sg.configure(sg.isa("Conv2D"), kernel_regularizer="l2"),
+        sg.rename("predictions", "classes"),
+        sg.prune("conv_1", channels=0.3),
+        sg.freeze("conv_*"),
+        sg.lora("classes", rank=2),
+    ]
+
+
+@pytest.fixture
+def load(tmp_path):
+    def write(text):
+        path = tmp_path / "rules.yaml"
+        path.write_text(text, encoding="utf-8")
+        return sg.load_rules(path)
+
+    return write
+
+
+def test_a_file_says_what_python_says(load):
+    model = zoo.cnn()
+    one, other = sg.plan(model, load(TEXT)), sg.plan(model, rules())
+    assert [(c.kind, c.path, c.before, c.after) for c in one.journal] == [
+        (c.kind, c.path, c.before, c.after) for c in other.journal
+    ]
+    inputs = zoo.sample_inputs(model)
+    made = one.apply(model)
+    assert [layer.name for layer in made.layers] == [layer.name for layer in other.apply(model).layers]
+    # What is removed lets `hidden` have new values, random ones: without it, all is equal.
+    short = TEXT.replace("- remove: pool_2\n  any_shape: true\n", "")
+    kept = [rule for rule in rules() if getattr(rule, "verb", "") != "remove"]
+    assert_same_outputs(sg.rewrite(model, load(short))(inputs), sg.rewrite(model, kept)(inputs))
+
+
+def test_rules_of_a_file_are_called_by_their_line(load):
+    with pytest.raises(sg.NoMatchError, match=r"rules\.yaml:4: remove\('hiden'\): .*close: 'hidden'"):
+        sg.plan(zoo.cnn(), load("rules:\n- freeze: 'conv_1'\n\n- remove: hiden\n"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("{Dens: {units: 3}}", r"rules\.yaml:2: .*no layer 'Dens' to make from a rule file; close: 'Dense'"),
+        ("{Lambda: {function: x}}", r"no layer 'Lambda' to make from a rule file"),
+        ("{Dense: {unit: 3}}", r"TypeError: .*unit"),
+        ("{Dense: {units: -1}}", r"Error: .*invalid value for `units`"),
+    ],
+)
+def test_layers_that_cannot_be_made(load, layer, message):
+    steps = load(f"rules:\n- replace: hidden\n  with: {layer}\n")
+    with pytest.raises(sg.RuleError, match=message):
+        sg.plan(zoo.cnn(), steps)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "replace: hidden\n  with: {Dense: {activation: {module: os, class_name: system, config: ls}}}",
+        "configure: hidden\n  set: {activation: {class_name: __lambda__, config: {value: eA==}}}",
+        "insert_after: hidden\n  layer: {TimeDistributed: {layer: {class_name: Lambda, config: {}}}}",
+    ],
+)
+def test_a_rule_file_is_data(load, rule):
+    with pytest.raises(sg.RuleFileError, match=r"rules\.yaml:3: a rule file holds settings of Keras's own"):
+        load(f"rules:\n- {rule}\n")
