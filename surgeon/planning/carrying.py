@@ -35,6 +35,23 @@ def fill(carried: Sequence[Carrying], templates: Sequence[Template]) -> None:
     Raises:
         RuleError: If a computation failed, or its result does not fit.
     """
+    values = reader(carried, templates)
+    for each in carried:
+        own = {paths.join(path, name): variable for path, name, _, variable in paths.weights_of(each.op)}
+        for path, value in values(each.op).items():
+            if path in own and value is not own[path]:
+                own[path].assign(np.array(keras.ops.convert_to_numpy(value)))
+        if hasattr(each.op, "finalize_state") and own:
+            each.op.finalize_state()  # a Normalization computes with what is derived from its weights
+
+
+def reader(carried: Sequence[Carrying], templates: Sequence[Template]) -> Callable[[Any], Values]:
+    """Return a function that says which weights a layer has, or will have once it is filled.
+
+    Args:
+        carried: What each new layer takes from which layers, as the editor noted it.
+        templates: How, by slot.
+    """
     by_op = {id(each.op): each for each in carried}
     known: dict[int, Values] = {}
 
@@ -54,13 +71,7 @@ def fill(carried: Sequence[Carrying], templates: Sequence[Template]) -> None:
             _check(each, own, found)
         return own | fitting
 
-    for each in carried:
-        own = {paths.join(path, name): variable for path, name, _, variable in paths.weights_of(each.op)}
-        for path, value in values(each.op).items():
-            if path in own and value is not own[path]:
-                own[path].assign(np.array(keras.ops.convert_to_numpy(value)))
-        if hasattr(each.op, "finalize_state") and own:
-            each.op.finalize_state()  # a Normalization computes with what is derived from its weights
+    return values
 
 
 def _read(op: Any) -> Values:

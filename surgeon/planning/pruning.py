@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -25,10 +26,14 @@ class Pruning:
         rule: A `prune` rule.
         nodes: The layers that it is about.
         graph: The graph that they are in.
+        weights: Returns the weights of a layer, those of new ones as they will be.
     """
 
-    def __init__(self, rule: StructureRule, nodes: list[Node], graph: Any) -> None:
+    def __init__(
+        self, rule: StructureRule, nodes: list[Node], graph: Any, weights: Callable[[Any], Mapping[str, Any]]
+    ) -> None:
         self.rule = rule
+        self.weights = weights
         self.coupling: Coupling = couple(graph)
         self.skipped: list[tuple[str, str]] = []
         self.chosen: dict[str, Uses] = {}
@@ -81,7 +86,7 @@ class Pruning:
         scores: dict[int, float] = defaultdict(float)
         for path, uses in self.coupling.uses.items():
             if uses.node.class_name in KERNELS:
-                squares = _squares(uses)
+                squares = _squares(uses, self.weights(uses.node.op))
                 for one, square in zip(self.coupling.roots(uses.makes), squares, strict=True):
                     makers[int(one)].append(path)
                     scores[int(one)] += float(square)
@@ -126,10 +131,10 @@ class Pruning:
         return changed
 
 
-def _squares(uses: Uses) -> Any:
+def _squares(uses: Uses, weights: Mapping[str, Any]) -> Any:
     """Return the sum of squares of the kernel that makes each channel."""
     name = "pointwise_kernel" if "Separable" in uses.node.class_name else "kernel"
-    kernel = np.array(keras.ops.convert_to_numpy(getattr(uses.node.op, name)), "float64")
+    kernel = np.array(keras.ops.convert_to_numpy(weights[name]), "float64")
     axis = KERNELS[uses.node.class_name][1] % kernel.ndim
     return np.square(kernel).sum(tuple(a for a in range(kernel.ndim) if a != axis))
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from surgeon.errors import GraphError, NoMatchError, RuleError
-from surgeon.graph import Change, GraphEditor, ModelGraph, Node
-from surgeon.planning.carrying import carried_names
+from surgeon.graph import Carrying, Change, GraphEditor, ModelGraph, Node
+from surgeon.planning.carrying import carried_names, reader
 from surgeon.planning.pruning import Pruning
 from surgeon.planning.templates import Template
 from surgeon.planning.verbs import Hands, Skipped
@@ -47,6 +47,7 @@ class Surgery:
         self.graph = graph
         self.journal: list[Change] = []
         self.templates: list[Template] = []
+        self._carried: list[Carrying] = []
 
     def perform(self, rule: StructureRule) -> Performed:
         """Carry out a rule once; it never sees what it made itself.
@@ -81,7 +82,7 @@ class Surgery:
 
     def _prune(self, rule: StructureRule, targets: list[Node | Match]) -> Performed:
         nodes = [target for target in targets if isinstance(target, Node)]
-        pruning = Pruning(rule, nodes, self.graph)
+        pruning = Pruning(rule, nodes, self.graph, reader(self._carried, self.templates))
         editor = GraphEditor(self.graph, str(rule))
         pruning.edit(editor, self.templates)
         changes = self._close(editor)
@@ -110,6 +111,7 @@ class Surgery:
             carried += refit.carried
             graph = refit.finish()
         self.graph = settled.graph
+        self._carried += carried
         notes = {each.slot: self._note(each) for each in carried}
         changes = [self._noted(change, notes) for change in changes]
         self.journal += changes

@@ -43,7 +43,7 @@ def _zero_of_zero(node: Node) -> bool:
     if kind in MERGES:
         return _is_zero_with(node)
     if kind == "Rescaling":
-        return not np.any(np.asarray(node.config["offset"]))
+        return not np.any(np.asarray(node.op.offset))
     if kind == "ReLU":
         return not (node.config.get("threshold") and node.config.get("negative_slope"))
     if callable(activation):

@@ -13,7 +13,7 @@ from surgeon.errors import CopyError, GraphError
 from surgeon.graph import ModelGraph, Node, Ref, TensorSpec
 from surgeon.roundtrip.building import call_kwargs
 from surgeon.roundtrip.copying import same_weights, stock_class
-from surgeon.roundtrip.reading import layer_weights, spec_of, stock_config
+from surgeon.roundtrip.reading import Config, layer_weights, spec_of, stock_config
 
 Specs = dict[Ref, TensorSpec]
 
@@ -86,7 +86,9 @@ class _Settler:
         if id(node.op) in self.fresh:
             return self._new(node, self.fresh[id(node.op)], args, kwargs)
         outputs = self._outputs(node, args, kwargs)
-        return self._refitted(node, args, kwargs) if outputs is None else replace(node, outputs=outputs)
+        if outputs is None:
+            return self._refitted(node, args, kwargs)
+        return _described(node, node.op, outputs) if node.is_new else replace(node, outputs=outputs)
 
     def _outputs(self, node: Node, args: Any, kwargs: Any) -> tuple[TensorSpec, ...] | None:
         """Return what a layer makes of other tensors, or `None` if it was built for those it had."""
@@ -109,9 +111,7 @@ class _Settler:
         except (ValueError, TypeError) as error:
             again = node.call_index > 0 and _is_built(op)
             raise (_several_shapes(node) if again else _no_call(node, op, error)) from error
-        weights = layer_weights(op) if isinstance(op, keras.layers.Layer) else ()
-        specs = tuple(spec_of(tensor) for tensor in outputs)
-        return replace(node, outputs=specs, weights=weights)
+        return _described(node, op, tuple(spec_of(tensor) for tensor in outputs))
 
     def _refitted(self, node: Node, args: Any, kwargs: Any) -> Node:
         if node.call_index > 0:
@@ -126,7 +126,7 @@ class _Settler:
         config.pop("shape", None)
         op = keras.layers.InputLayer.from_config(config)
         self.misfits[node.path] = op
-        return replace(node, op=op, is_new=True, outputs=(spec,))
+        return replace(node, op=op, is_new=True, outputs=(spec,), config=Config(op))
 
     def _model(self, node: Node, inner: ModelGraph, specs: Specs) -> Node:
         """Settle a nested model: its own shapes, and those of this call of it."""
@@ -146,6 +146,12 @@ class _Settler:
         seen = _Settler().graph(inner, given) if given else inner
         outputs = tuple(seen.spec(ref) for ref in keras.tree.flatten(seen.outputs))
         return replace(node, inner=inner, outputs=outputs)
+
+
+def _described(node: Node, op: Any, outputs: tuple[TensorSpec, ...]) -> Node:
+    """Return a node of a new operation with all that is known of it once it was called."""
+    weights = layer_weights(op) if isinstance(op, keras.layers.Layer) else ()
+    return replace(node, outputs=outputs, weights=weights, config=Config(op))
 
 
 def _filled(node: Node, specs: Specs) -> tuple[Any, Any]:

@@ -89,6 +89,18 @@ def test_refusals_say_why(make, rule, message):
         sg.plan(make(), rule)
 
 
+def test_what_is_weakest_is_told_by_the_weights_that_a_layer_will_have():
+    model = zoo.cnn()
+    prune_it = sg.prune("conv_1", channels=0.5)
+    alone = sg.rewrite(model, prune_it).get_layer("conv_1").kernel
+    after = sg.rewrite(model, [sg.configure("conv_1", kernel_regularizer="l2"), prune_it])
+    assert np.array_equal(alone, after.get_layer("conv_1").kernel)
+    twice = sg.rewrite(model, [sg.prune("conv_1", channels=[0]), prune_it]).get_layer("conv_1").kernel
+    kernel = to_numpy(model.get_layer("conv_1").kernel)[..., 1:]
+    ordered = np.argsort((kernel.astype("float64") ** 2).sum((0, 1, 2)))
+    assert np.array_equal(twice, kernel[..., np.sort(ordered[2:])])
+
+
 def gated(joined):
     """A squeeze-and-excitation block: the gate is a half where its channel is zero."""
     x = layers.Conv2D(6, 3, name="conv")(image := keras.Input((8, 8, 3), name="image"))

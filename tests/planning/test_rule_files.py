@@ -20,10 +20,10 @@ rules:
   layer: [{Dropout: {rate: 0.3}}, {Activation: {activation: tanh}}]
 - insert_before: conv_1
   layer: {Rescaling: {scale: 0.5}}
-- insert_after: conv_1
+- insert_after: conv_2
   layer:
     TimeDistributed:  # around a layer in the form in which Keras writes it
-      layer: {module: keras.layers, class_name: Dense, config: {units: 6, kernel_initializer: ones}}
+      layer: {module: keras.layers, class_name: Dense, config: {units: 8, kernel_initializer: ones}}
 - remove: pool_2
   any_shape: true
 - configure: {isa: Conv2D}
@@ -45,7 +45,7 @@ def rules():
         sg.replace("hidden", lambda node: layers.Dense(node.config["units"], "gelu")),
         sg.insert_after("hidden", [layers.Dropout(0.3), layers.Activation("tanh")]),
         sg.insert_before("conv_1", layers.Rescaling(0.5)),
-        sg.insert_after("conv_1", layers.TimeDistributed(layers.Dense(6, kernel_initializer="ones"))),
+        sg.insert_after("conv_2", layers.TimeDistributed(layers.Dense(8, kernel_initializer="ones"))),
         sg.remove("pool_2", any_shape=True),
         sg.configure(sg.isa("Conv2D"), kernel_regularizer="l2"),
         sg.rename("predictions", "classes"),

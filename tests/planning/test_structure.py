@@ -220,6 +220,18 @@ def test_filled_layers_compute_their_weights_from_the_model_that_the_plan_meets(
         plan.to_json()
 
 
+def test_later_rules_see_the_settings_of_what_earlier_ones_put_in():
+    model = zoo.mlp()
+    seen = []
+
+    @sg.rule(sg.isa("Dense") & sg.where(lambda node: node.config["units"] == 24))
+    def look(node):
+        seen.append((node.path, node.config["activation"]))
+
+    sg.plan(model, [sg.replace("dense_2", layers.Dense(24, "elu")), look])
+    assert seen == [("dense_2", "elu")]
+
+
 def test_rewire_skips_a_block_and_drops_what_nothing_reads():
     model = zoo.residual()
     plan = sg.plan(model, sg.rewire("block_2_conv_1", "stem"))
