@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import re
 from pathlib import Path
 
@@ -47,6 +49,7 @@ def test_a_report_shows_itself_in_a_frame():
     assert shown.count("<") == 2
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_shows_pictures():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "it is kept without outputs"

@@ -40,7 +40,9 @@ def build(name):
     return zoo.trained_model("fer") if name == "fer" else getattr(zoo, name)()
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "resnet50")) for name in sorted(RULES)]
+)
 def test_every_step_keeps_predictions_class_trainables_and_the_seal(name, tmp_path):
     model = build(name)
     inputs, original = zoo.sample_inputs(model, batch=4), weights_of(model)

@@ -228,6 +228,7 @@ def test_trusted_sources_and_files_named_by_sha256_give_the_same_bytes(both, tmp
         assert len(run_again(both, both.folder, out, **options).skipped) == 15
 
 
+@pytest.mark.slow
 def test_the_optimizer_is_left_out_where_that_is_asked_for(both, tmp_path):
     sources = [both.folder / f"trained_{number}.keras" for number in range(2)]
     moved = convert(sources, RULES, tmp_path / "moved", drop_optimizer=True)

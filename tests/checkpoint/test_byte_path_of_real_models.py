@@ -17,7 +17,7 @@ from tests import zoo
 from tests.checkpoint.test_byte_path import weights_member
 from tests.helpers import assert_same_outputs, same_bits, to_numpy, train_steps
 
-pytestmark = pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")]
 
 RULES = [
     freeze("*"),
@@ -109,7 +109,6 @@ def test_slots_are_gathered_as_keras_would_have_them(made):
     assert int(moved.optimizer.iterations) == 3
 
 
-@pytest.mark.slow
 def test_the_weights_of_large_models_are_those_that_keras_writes(tmp_path):
     found = by_both(tmp_path, {"mobilenet": mobilenet, "resnet": resnet})
     check(found["mobilenet"])

@@ -29,6 +29,7 @@ def write_map(path: Path, groups: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_shards_are_joined_and_numbers_are_kept(tmp_path):
     folder, model = tmp_path / "in", zoo.mlp()
     folder.mkdir()
