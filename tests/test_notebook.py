@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 import re
 from pathlib import Path
 
 import nbclient
 import nbformat
+import pytest
 
 import surgeon as sg
 from tests import zoo
