@@ -22,6 +22,7 @@ COMPILE_STATE = frozenset(
         "_run_eagerly",
         "_steps_per_execution",
         "compiled",
+        "history",
         "loss",
         "optimizer",
         "predict_function",

@@ -71,7 +71,8 @@ Stored = dict[str, tuple[Any, Part]]
 def carry_slots(old: Any, wholes: Stored, new: Any, weights: Stored) -> None:
     """Let a built optimizer remember what another one did, element by element.
 
-    What it does not know of (an element that did not train) stays as the new optimizer set it.
+    What it does not know of (an element that did not train, a weight that now has another shape) stays as the
+    new optimizer set it.
 
     Args:
         old: The optimizer to read.
@@ -96,7 +97,7 @@ def carry_slots(old: Any, wholes: Stored, new: Any, weights: Stored) -> None:
             if before_part == part:
                 # Also slots of another shape, such as the row and column sums of Adafactor.
                 slot.assign(_array(source))
-            elif tuple(source.shape) == tuple(before.shape):
+            elif tuple(source.shape) == tuple(before.shape) and before_part.shape == part.shape:
                 slot.assign(_moved(_array(source), before_part, part, _array(slot)))
     for shared, after in zip(*(_keras.shared_slots(optimizer) for optimizer in (old, new)), strict=True):
         after.assign(_array(shared))

@@ -46,6 +46,7 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, e
     model = cls.__new__(cls)
     # A subclass's own __init__ would build its layers again; the graph is all that is needed.
     _keras.Functional.__init__(model, inputs, outputs, name=graph.name)
+    copier.copies[id(old)] = model  # what an attribute holds may point back at the model
     for name, value in _keras.own_attributes(old, than=model):
         setattr(model, name, copier.value(value))
     _keras.copy_settings(old, model)
@@ -62,6 +63,7 @@ def _sequential(old: Any, chain: list[Node], name: str, copier: Copier, inputs: 
     _keras.fill_sequential(
         model, [copier.copies[id(node.op)] for node in chain], _keras.Functional(inputs, outputs)
     )
+    copier.copies[id(old)] = model
     for attribute, value in _keras.own_attributes(old, than=model):
         setattr(model, attribute, copier.value(value))
     _keras.copy_settings(old, model)
