@@ -38,8 +38,6 @@ def walk(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _walk(layer: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    if not _keras.child_layers(layer):
-        return
     called = set() if _keras.functional_of(layer) is None else {id(child) for child in layer.layers}
     inside = children(layer)
     for group in (called, {id(child) for _, child in inside} - called):

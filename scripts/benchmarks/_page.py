@@ -16,8 +16,9 @@ Row = Mapping[str, Any]
 HEAD = """# Speed
 
 Written by `scripts/benchmark rewrite --page docs`. Times are processor time on a shared machine of two
-cores, taken in turns in one process, so only the ratios mean something: *copy ×* and *share ×* say how many
-times longer `clone_model` and `set_weights` take than `rewrite(model, [], validate="structure")`, as an
+cores, taken in turns in one process for each model, so only the ratios mean something: *copy ×* and
+*share ×* say how many times longer `clone_model` and `set_weights` take than
+`rewrite(model, [], validate="structure")`, as an
 independent copy and with `share=True`. Those check that every layer, edge and weight is the same; cloning
 checks nothing.
 

@@ -56,7 +56,9 @@ def duplicate_resource(variable: Any) -> Any | None:
     fields = vars(variable)
     if type(variable) is not _plain_kind() or not fields.keys() <= FIELDS:
         return None
-    if any(fields[name] for name in UNUSUAL) or not tf.executing_eagerly() or tf.distribute.has_strategy():
+    if any(fields.get(name) for name in UNUSUAL):
+        return None
+    if not tf.executing_eagerly() or tf.distribute.has_strategy():
         return None
     old, dtype = variable._handle, variable._dtype
     handle = tf.raw_ops.VarHandleOp(dtype=dtype, shape=variable._shape, shared_name=_anonymous())

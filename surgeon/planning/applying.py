@@ -75,7 +75,8 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)
     _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer)
-    release(rewritten, able_to_train(rewritten, new))
+    if new:
+        release(rewritten, able_to_train(rewritten, new))
     _adapt(rewritten, plan)
     if plan.journal:
         check_built(edited, rewritten)
