@@ -30,9 +30,9 @@ TAIL = """## What is behind it
 A copy has its layers made as objects, not through their configs, and its variables share memory with
 the source until one of them is assigned (TensorFlow); the peak memory of a copy of 1 GB of weights was
 1.00 of the source's weights. With `share=True` the two models have all calls in common up to the first
-layer that a rule touches. What is left is mostly the time that Keras takes for `keras.Model(inputs,
-outputs)`, which grows with the square of the number of layers: at 5,000 layers in a row it is about
-half of the time of `share=True`.
+layer that a rule touches. Keras walks a new graph by recursion and looks for each
+name among all others, so that `keras.Model(inputs, outputs)` takes a time that grows with the square of the
+number of layers; where no rule changes the graph, its depths and order are carried over instead.
 """
 
 

@@ -25,6 +25,7 @@ from surgeon._keras.duplicates import (
     tracker_of,
     without_compilation,
 )
+from surgeon._keras.functional_copy import start_functional_copy
 from surgeon._keras.graphs import (
     deep_graphs,
     derive_masks,
@@ -157,6 +158,7 @@ __all__ = [
     "set_trainable_flag",
     "shared_slots",
     "slots_of",
+    "start_functional_copy",
     "start_graph",
     "stored_dtype",
     "stored_shape",

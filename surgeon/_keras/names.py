@@ -15,13 +15,14 @@ try:
     from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
     from keras.src.backend.common.variables import get_autocast_scope
     from keras.src.models.functional import Functional, functional_like_constructor
+    from keras.src.ops.function import make_node_key
     from keras.src.ops.node import Node as KerasNode
     from keras.src.ops.operation import Operation
     from keras.src.saving import object_registration as registration
     from keras.src.saving import serialization_lib as serialization
     from keras.src.trainers.data_adapters import get_data_adapter
     from keras.src.utils import tracking
-    from keras.src.utils.tracking import TrackedDict, TrackedList, TrackedSet, Tracker
+    from keras.src.utils.tracking import DotNotTrackScope, TrackedDict, TrackedList, TrackedSet, Tracker
 except ImportError as error:
     raise UnsupportedKerasError(
         f"Surgeon knows Keras 3.12 to 3.15, and this is Keras {keras.__version__}: {error}. "
@@ -29,6 +30,7 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "DotNotTrackScope",
     "Functional",
     "KerasNode",
     "KerasVariable",
@@ -44,6 +46,7 @@ __all__ = [
     "get_autocast_scope",
     "get_data_adapter",
     "get_keras_mask",
+    "make_node_key",
     "registration",
     "serialization",
     "set_keras_mask",

@@ -39,13 +39,13 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, e
     if edited:
         copier.gone |= _layers_gone(old, copier.copies)
     if isinstance(old, keras.Sequential) and (chain := _chain(graph)):
-        return _sequential(old, chain, graph.name, copier, inputs, outputs)
+        return _sequential(old, chain, graph.name, copier, inputs, outputs, edited=edited)
     cls = stock_class(old)
     if isinstance(old, keras.Sequential) or (edited and not _keras.is_plain_graph(old)):
         cls = _keras.Functional
     model = cls.__new__(cls)
     # A subclass's own __init__ would build its layers again; the graph is all that is needed.
-    _keras.Functional.__init__(model, inputs, outputs, name=graph.name)
+    _start(model, old, graph.name, copier, inputs, outputs, edited=edited)
     copier.copies[id(old)] = model  # what an attribute holds may point back at the model
     for name, value in _keras.own_attributes(old, than=model):
         setattr(model, name, copier.value(value))
@@ -56,13 +56,24 @@ def _assemble(graph: ModelGraph, copier: Copier, inputs: Any, outputs: Any, *, e
     return model
 
 
-def _sequential(old: Any, chain: list[Node], name: str, copier: Copier, inputs: Any, outputs: Any) -> Any:
+def _start(
+    model: Any, old: Any, name: str | None, copier: Copier, inputs: Any, outputs: Any, *, edited: bool
+) -> None:
+    """Give an empty model its graph; that of `old` is known, if no edit changed it."""
+    functional = _keras.functional_of(old)
+    if edited or not _keras.start_functional_copy(model, functional, copier.copies, inputs, outputs, name):
+        _keras.Functional.__init__(model, inputs, outputs, name=name)
+
+
+def _sequential(
+    old: Any, chain: list[Node], name: str, copier: Copier, inputs: Any, outputs: Any, *, edited: bool
+) -> Any:
     cls = stock_class(old)
     model = cls.__new__(cls)
     keras.Sequential.__init__(model, name=name)
-    _keras.fill_sequential(
-        model, [copier.copies[id(node.op)] for node in chain], _keras.Functional(inputs, outputs)
-    )
+    functional = _keras.Functional.__new__(_keras.Functional)
+    _start(functional, old, None, copier, inputs, outputs, edited=edited)
+    _keras.fill_sequential(model, [copier.copies[id(node.op)] for node in chain], functional)
     copier.copies[id(old)] = model
     for attribute, value in _keras.own_attributes(old, than=model):
         setattr(model, attribute, copier.value(value))
