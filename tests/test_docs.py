@@ -1,11 +1,17 @@
 """README and docs say what is true: their Python runs, their rules load, their links lead somewhere."""
 
 import re
+import shlex
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import surgeon
+from surgeon.cli.app import app
+from tests.shown import is_shown
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -26,13 +32,59 @@ def with_blocks(language):
     return pytest.mark.parametrize("page", pages, ids=lambda page: page.name)
 
 
-@with_blocks("python")
-def test_python_blocks_run(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.parent.name == "tutorials" else [], id=page.stem)
+        for page in PAGES
+        if blocks(page, "python")
+    ],
+)
+def test_what_a_page_does_gives_what_it_shows(page, tmp_path, monkeypatch):
+    """Python runs, tutorials' commands too; a `text` block is what the block before it prints."""
     monkeypatch.chdir(tmp_path)
     names = {"__name__": page.stem}
-    for line, text in blocks(page, "python"):
-        # Blank lines before it, so that a traceback shows the page's own line numbers.
-        exec(compile("\n" * (line - 1) + text, str(page), "exec"), names)
+    printed = ""
+    text = page.read_text(encoding="utf-8")
+    for found in FENCE.finditer(text):
+        line, language, block = text.count("\n", 0, found.start(2)), found[1], found[2]
+        if language == "python":
+            with redirect_stdout(StringIO()) as out:
+                # Blank lines before it, so that a traceback shows the page's own line numbers.
+                exec(compile("\n" * line + block, str(page), "exec"), names)
+            printed = out.getvalue()
+        elif language == "console" and page.parent.name == "tutorials":
+            printed = "".join(command(words) for words in block.splitlines())
+        elif language == "text":
+            assert is_shown(block, printed), f"{page.name}:{line + 1} shows something else than:\n{printed}"
+
+
+def command(line):
+    """Run one line of a console block; return what it prints. A comment may name another exit code than 0."""
+    words = shlex.split(line, comments=True)
+    assert words[0] == "surgeon", f"only surgeon can be run here, not {line!r}"
+    result = CliRunner().invoke(app, words[1:], env={"COLUMNS": "110"})
+    code = re.search(r"# exit code (\d)", line)
+    assert result.exit_code == (int(code[1]) if code else 0), result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("a  1,234 of 5\n", "a 1,234 of 5", True),
+        ("a 1,234", "a 1,235", False),
+        ("told right: 0.95", "told right: 0.91", True),
+        ("told right: 0.95", "told right: 0.75", False),
+        ("12.5 KB", "13.1 KB", True),
+        ("a\n...\nz 2", "a\nb\nc\nz 2", True),
+        ("a\n...\nz 2", "a\nb\nc\nz 3", False),
+        ("a", "a\nb", False),
+        ("(x)", "(x)", True),
+    ],
+)
+def test_shown_output_is_compared(shown, printed, same):
+    assert is_shown(shown, printed) == same
 
 
 @with_blocks("yaml")
