@@ -63,7 +63,7 @@ def command(line):
     """Run one line of a console block; return what it prints. A comment may name another exit code than 0."""
     words = shlex.split(line, comments=True)
     assert words[0] == "surgeon", f"only surgeon can be run here, not {line!r}"
-    result = CliRunner().invoke(app, words[1:], env={"COLUMNS": "110"})
+    result = CliRunner().invoke(app, words[1:], env={"COLUMNS": "200"})
     code = re.search(r"# exit code (\d)", line)
     assert result.exit_code == (int(code[1]) if code else 0), result.output
     return result.stdout
