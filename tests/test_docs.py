@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.shown import is_shown
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ANCHOR = re.compile(r"\]\(([^)#]+)#([^)]*)\)")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -100,6 +103,62 @@ def test_links_lead_to_files(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_are_headings(page):
+    for target, anchor in ANCHOR.findall(page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            headings = re.findall(
+                r"^#+ (.*)$", (page.parent / target).read_text(encoding="utf-8"), re.MULTILINE
+            )
+            assert anchor in {anchor_of(heading) for heading in headings}, f"{page.name}: {target}#{anchor}"
+
+
+def anchor_of(heading):
+    """Return what mkdocs, and GitHub, call a heading in a link."""
+    return re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+
+
+def test_external_links_have_the_form_of_one():
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "links"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > 20
+
+
+def test_every_error_says_what_to_do():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \| (.+) \|$", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE
+    )
+    known = [
+        name
+        for name, value in vars(surgeon.errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ]
+    assert [name for name, _, _ in rows] == known
+    assert all(len(raised) > 10 and len(to_do) > 10 for _, raised, to_do in rows)
+
+
+def test_the_glossary_is_in_order_and_has_the_words_of_the_concepts():
+    words = dict.fromkeys(
+        re.findall(r"^\| (\w[\w ]*) \| ", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    )
+    words.pop("word")
+    assert list(words) == sorted(words, key=str.lower)
+    concepts = (ROOT / "docs" / "concepts.md").read_text().partition("## ")[0]
+    assert {*re.findall(r"^\| (\w+) \| ", concepts, re.MULTILINE)} - {"word"} <= {*words}
+
+
+def test_every_page_is_in_the_table_of_contents():
+    nav = (ROOT / ".mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert f"- {name}\n" in nav, f"{name} is not in .mkdocs.yml"
+        if page.parent.name == "docs" and name != "index.md":
+            assert f"]({name})" in index, f"docs/index.md does not lead to {name}"
 
 
 def test_commands_in_the_docs_exist():
