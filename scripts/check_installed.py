@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-HELP_SECONDS = 0.3
+HELP_SECONDS = 0.2
 FILES = ("py.typed", "reporting/page.html", "reporting/page.css", "reporting/page.js")
 
 

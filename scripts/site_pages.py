@@ -83,6 +83,7 @@ def reference() -> dict[str, str]:
         listed += [f"- [`{public}`]({name}.md#{where})" for public, where in targets.items()]
         parts = [f"# {title}\n\n{text}\n"]
         if name == "errors":
+            parts.append("What raises each, and what to do: [Errors, and what to do](../errors.md).\n")
             parts.append(inspect.getdoc(surgeon.errors) or "")
         parts += [f"::: {where}\n    options: {{heading: {public}}}\n" for public, where in targets.items()]
         pages[f"{name}.md"] = "\n".join(parts)

@@ -8,10 +8,10 @@ After `import surgeon`, `keras.models.load_model` opens the files of rewritten m
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-import wrapt
 
 from surgeon.errors import SurgeonError
 
@@ -298,5 +298,28 @@ def _know_saved_models(_keras: Any) -> None:
     import_module("surgeon.partial").register()
 
 
+class _WhenKerasComes:
+    """Hands the import of Keras to wrapt's import hook, which costs as much as all else here and so waits."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """Find Keras by way of the hook, and leave everything else to others."""
+        del path, target
+        if name != "keras" or _WhenKerasComes not in sys.meta_path:
+            return None
+        sys.meta_path.remove(_WhenKerasComes)  # wrapt's own finder takes over
+        _register_with_keras()
+        return find_spec(name)
+
+
+def _register_with_keras() -> None:
+    import wrapt
+
+    wrapt.register_post_import_hook(_know_saved_models, "keras")
+
+
 # Whichever is imported first, Keras or Surgeon; and Keras is not imported for it.
-wrapt.register_post_import_hook(_know_saved_models, "keras")
+if "keras" in sys.modules:
+    _register_with_keras()
+else:
+    sys.meta_path.insert(0, _WhenKerasComes)

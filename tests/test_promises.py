@@ -292,6 +292,16 @@ def test_a_part_of_state_makes_no_sense():
     assert "state holds still: bn/moving_mean, bn/moving_variance" in str(sg.plan(model, sg.freeze("bn")))
 
 
+def test_a_plan_says_that_state_moves_again_only_where_it_does():
+    model = model_of(layers.BatchNormalization(name="bn"))
+    for rule, moves in ((sg.train("bn", "gamma"), False), (sg.train("bn"), True)):
+        plan = sg.plan(model, [sg.freeze("**"), rule])
+        assert ("moves again" in str(plan)) == moves
+        tuned = plan.apply(model)
+        train_steps(tuned, X, X, steps=2)
+        assert np.array_equal(tuned.get_layer("bn").moving_mean, np.zeros(4)) != moves
+
+
 @pytest.mark.parametrize("constraint", ["unit_norm", "max_norm", "non_neg"])
 def test_a_constraint_sees_the_whole_weight_and_moves_only_its_part(constraint):
     dense = layers.Dense(4, name="e", kernel_constraint=constraint)

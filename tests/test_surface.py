@@ -41,7 +41,24 @@ def test_what_is_not_there_says_so():
 
 @pytest.mark.parametrize("module", ["surgeon", "surgeon.cli.app"])
 def test_importing_is_light(module):
-    heavy = "{'keras', 'tensorflow', 'jax', 'torch', 'matplotlib', 'networkx', 'numpy'}"
+    heavy = "{'keras', 'tensorflow', 'jax', 'torch', 'matplotlib', 'networkx', 'numpy', 'rich', 'wrapt'}"
     check = f"import sys, {module}; found = {heavy} & {{*sys.modules}}; sys.exit(', '.join(found))"
     done = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import surgeon, keras",
+        "import keras, surgeon",
+        # Libraries look whether Keras is there without importing it.
+        "import surgeon, importlib.util; importlib.util.find_spec('keras'); import keras",
+        "import surgeon, importlib; importlib.reload(surgeon); import keras",
+    ],
+)
+def test_keras_opens_rewritten_models_whichever_comes_first(imports):
+    known = "keras.saving.get_registered_object('surgeon>PartialDense')"
+    check = f"import sys; {imports}; sys.exit({known} is None)"
+    done = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

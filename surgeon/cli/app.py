@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from surgeon import __version__
 from surgeon.cli import converting, exporting, looking, operating
 from surgeon.cli.console import complain
 from surgeon.errors import RuleFileError, SurgeonError
@@ -36,17 +36,15 @@ app = typer.Typer(
     no_args_is_help=True,
     # A crash is a bug; its traceback should be the plain one that people can paste.
     pretty_exceptions_enable=False,
+    # Plain text: boxes would take as long to import as everything else that `--help` needs.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            version = importlib.metadata.version("surgeon-keras")
-        except importlib.metadata.PackageNotFoundError:
-            version = "(not installed)"
-        typer.echo(f"surgeon {version}")
+        typer.echo(f"surgeon {__version__}")
         raise typer.Exit
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any, TextIO
 
 from surgeon.errors import SurgeonError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def out() -> Console:
     """Return a console on standard output. Made when it is needed: tests and pipes exchange the stream."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout)
 
 
 def err() -> Console:
     """Return a console on standard error."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
 
 
 def complain(error: SurgeonError) -> None:

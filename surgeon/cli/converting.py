@@ -74,7 +74,10 @@ def convert(
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Apply rules to every checkpoint of a folder. Exit code: 0 all, 1 some failed, 2 not started."""
+    """Apply rules to every checkpoint of a folder.
+
+    Exit code: 0 all, 1 some failed, 2 not started.
+    """
     from surgeon.checkpoint import convert as convert_files
 
     changed = None if since is None else _moment(since)

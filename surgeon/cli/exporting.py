@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from surgeon.checkpoint.publish import atomic_output
+from surgeon import checkpoint
 from surgeon.cli import options
 from surgeon.cli.console import note
 
@@ -45,7 +45,7 @@ def plot(
     imports: options.Imports = None,
     force: options.Force = False,
 ) -> None:
-    """Plot which elements train, how much at which depth, or how far weights moved."""
+    """Plot what trains, or how far weights moved."""
     options.check_model(model, architecture)
     options.check_output(output, IMAGES, force=force)
     options.check_theme(theme)
@@ -57,7 +57,7 @@ def plot(
         options.check_model(other, architecture)
     loaded = options.open_model(model, architecture, imports)
     later = None if other is None else options.open_model(other, architecture, imports)
-    with atomic_output(output, force=force) as temp:
+    with checkpoint.atomic_output(output, force=force) as temp:
         _plot(subject, loaded, later, weight, temp, theme)
     note(f"wrote {output}")
 
@@ -110,6 +110,6 @@ def export(
         surgeon.to_model_explorer(graph, output)
         note(f"wrote {shares}")
     else:
-        with atomic_output(output, force=force) as temp:
+        with checkpoint.atomic_output(output, force=force) as temp:
             surgeon.to_graphml(graph, temp)
     note(f"wrote {output}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from surgeon.checkpoint.publish import atomic_output
+from surgeon import checkpoint
 from surgeon.cli import options
 from surgeon.cli.console import note, out, show, show_json
 
@@ -63,7 +63,7 @@ def diff(
 
     difference = surgeon.diff(one, other)
     if diagram is not None:
-        with atomic_output(diagram, force=force) as temp:
+        with checkpoint.atomic_output(diagram, force=force) as temp:
             difference.diagram(temp)
         note(f"wrote {diagram}")
     if as_json:
@@ -92,7 +92,7 @@ def diagram(
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 
-    with atomic_output(output, force=force) as temp:
+    with checkpoint.atomic_output(output, force=force) as temp:
         surgeon.diagram(loaded, temp, theme=theme, detail=detail.value)
     note(f"wrote {output}")
 
@@ -105,7 +105,10 @@ def report(
     imports: options.Imports = None,
     force: options.Force = False,
 ) -> None:
-    """Write one HTML page about two models: pictures, every layer, what differs."""
+    """Write one HTML page about two models.
+
+    It has pictures, every layer, and what differs.
+    """
     options.check_model(before, architecture)
     options.check_model(after, architecture)
     options.check_output(output, PAGES, force=force)
@@ -113,6 +116,6 @@ def report(
     other = options.open_model(after, architecture, imports)
     import surgeon
 
-    with atomic_output(output, force=force) as temp:
+    with checkpoint.atomic_output(output, force=force) as temp:
         surgeon.report(one, other, temp)
     note(f"wrote {output}")

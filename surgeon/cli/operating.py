@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from surgeon.checkpoint.publish import atomic_output
+from surgeon import checkpoint
 from surgeon.cli import options
 from surgeon.cli.console import note, show, show_json
 from surgeon.cli.looking import PAGES, PICTURES
@@ -80,7 +80,7 @@ def rewrite(
     if diagram is not None:
         _draw(made, diagram, force=force)
     if page is not None:
-        with atomic_output(page, force=force) as temp:
+        with checkpoint.atomic_output(page, force=force) as temp:
             surgeon.report(loaded, rewritten, temp, plan=made)
         note(f"wrote {page}")
 
@@ -92,7 +92,10 @@ def restore(
     imports: options.Imports = None,
     force: options.Force = False,
 ) -> None:
-    """Turn a rewritten model back into plain Keras layers, with the trained values."""
+    """Turn a rewritten model into stock layers.
+
+    They have the trained values, and the file nothing of Surgeon.
+    """
     options.check_model(model, architecture)
     options.check_output(output, MODELS, force=force, sources=_given(model, architecture))
     loaded = options.open_model(model, architecture, imports)
@@ -106,7 +109,7 @@ def _given(*paths: Path | None) -> list[Path]:
 
 
 def _save(model: Any, output: Path, *, force: bool) -> None:
-    with atomic_output(output, force=force) as temp:
+    with checkpoint.atomic_output(output, force=force) as temp:
         if output.name.lower().endswith(".keras"):
             model.save(temp)
         else:
@@ -115,6 +118,6 @@ def _save(model: Any, output: Path, *, force: bool) -> None:
 
 
 def _draw(plan: Any, output: Path, *, force: bool) -> None:
-    with atomic_output(output, force=force) as temp:
+    with checkpoint.atomic_output(output, force=force) as temp:
         plan.diagram(temp)
     note(f"wrote {output}")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from surgeon import checkpoint
-from surgeon.checkpoint import Kind
 from surgeon.cli.quiet import noted_warnings, quiet_import
 
 if TYPE_CHECKING:
@@ -50,9 +49,9 @@ def check_model(path: Path, architecture: Path | None) -> None:
     Raises:
         typer.BadParameter: If the name is not a checkpoint's, or bare weights come without a model.
     """
-    kind = Kind.of(path)
+    kind = checkpoint.Kind.of(path)
     if kind is None:
-        kinds = ", ".join(known.value for known in Kind)
+        kinds = ", ".join(known.value for known in checkpoint.Kind)
         raise typer.BadParameter(f"{path} is not a checkpoint: its name ends in none of {kinds}")
     if kind.is_bare and architecture is None:
         raise typer.BadParameter(f"{path} holds bare weights; say which model they are of: --model FILE")

@@ -60,10 +60,6 @@ class Draft:
         """Return the keys of the nodes that read a tensor."""
         return [key for key in self._readers.get(ref.node, ()) if ref in self.nodes[key].inputs]
 
-    def is_output(self, ref: Ref) -> bool:
-        """Whether a tensor is an output of the model."""
-        return any(found == ref for _, found in refs_in(self.outputs))
-
     def spec(self, ref: Ref) -> TensorSpec:
         """Return shape and dtype of a tensor."""
         return self.nodes[ref.node].outputs[ref.index]
@@ -79,10 +75,6 @@ class Draft:
     def reread(self, key: str, old: Ref, new: Ref) -> None:
         """Let one node read another tensor wherever it reads `old`."""
         self.put(_reading(self.nodes[key], lambda _path, ref: new if ref == old else ref))
-
-    def reread_at(self, key: str, at: tuple[Any, ...], new: Ref) -> None:
-        """Let one node read another tensor at one place in its arguments."""
-        self.put(_reading(self.nodes[key], lambda path, ref: new if path == at else ref))
 
     def reaches(self, start: str, goal: str) -> bool:
         """Whether a tensor of `start` has an influence on `goal`."""

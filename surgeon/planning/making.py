@@ -143,6 +143,7 @@ class _Maker:
 
         A layer updates all of its state or none of it, so naming one statistic holds all of them.
         """
+        layers = set()
         for weight in spoken:
             if weight.weight.role == "state" and weight.name in rule.selections:
                 raise SelectionError(
@@ -151,7 +152,7 @@ class _Maker:
                 )
             if rule.whole_layer or rule.stats or weight.weight.role == "state":
                 self.still[weight.layer] = rule.verb == "freeze"
-        layers = {weight.layer for weight in spoken if weight.layer in self.still}
+                layers.add(weight.layer)
         return tuple(w.path for w in self.weights.values() if w.weight.role == "state" and w.layer in layers)
 
     def _lora(self, rule: LoraRule) -> Outcome:

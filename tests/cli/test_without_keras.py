@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from surgeon.cli.app import app
 from tests.checkpoint.archives import archive, write
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("inspect", "plan", "rewrite", "restore", "diff", "diagram", "convert")
+COMMANDS = ("inspect", "plan", "rewrite", "restore", "diff", "diagram", "report", "plot", "export", "convert")
 SCRIPT = """
 import sys
 from surgeon.cli import main
@@ -23,7 +25,8 @@ try:
     main()
 except SystemExit as stop:
     code = stop.code
-heavy = sorted({{"keras", "tensorflow", "jax", "torch", "h5py"}} & set(sys.modules))
+heavy = {{"keras", "tensorflow", "jax", "torch", "h5py", "numpy", "networkx", "rich", "wrapt", "yaml"}}
+heavy = sorted(heavy & set(sys.modules))
 print("IMPORTED", code, *heavy)
 """
 
@@ -52,6 +55,34 @@ def rules(tmp_path):
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_is_light(command):
     assert run_and_list_imports(*command, "--help") == "0"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash completes here")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (("pl",), "plan plot"),
+        (("plot", ""), "depth mask drift"),
+        (("convert", "--dr"), "--drop-optimizer --dry-run"),
+    ],
+)
+def test_the_shell_completes(words, completed):
+    surgeon = Path(sys.executable).with_name("surgeon")
+    shown = subprocess.run(
+        [surgeon],
+        env=os.environ | {"_SURGEON_COMPLETE": "source_bash"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    typed = shlex.join(["surgeon", *words])
+    script = (
+        f'COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _surgeon_completion "$1"; echo "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{shown}\n{script}", "bash", surgeon], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == completed.split()
 
 
 def test_a_refusal_imports_no_keras(tmp_path):
@@ -114,9 +145,8 @@ def test_usage_errors_have_exit_code_2(tmp_path, rules):
     for arguments, reason in cases:
         result = run(*arguments, env={"COLUMNS": "400"})
         assert result.exit_code == 2, (arguments, result.output)
-        # Usage errors come in a box, whose lines break anywhere.
-        said = " ".join(result.stderr.replace("│", " ").split())
-        assert reason in said or reason.replace(" ", "") in said.replace(" ", ""), (arguments, said)
+        said = " ".join(result.stderr.split())
+        assert reason in said, (arguments, said)
         assert "Traceback" not in said
     assert not new.exists()
     assert not (tmp_path / "out").exists()

@@ -63,11 +63,6 @@ class Layout:
     groups: tuple[str, ...] = ()
 
     @property
-    def is_flat(self) -> bool:
-        """Whether each array is one range of bytes."""
-        return all(dataset.offset is not None for dataset in self.datasets.values())
-
-    @property
     def elements(self) -> int:
         """Elements of all arrays together."""
         return sum(math.prod(dataset.shape) for dataset in self.datasets.values())
