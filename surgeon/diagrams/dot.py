@@ -73,13 +73,14 @@ class _Writer:
         return pydot.Subgraph(f"cluster_{name}", id=name, fontcolor=_quoted(self.theme.text), **attributes)
 
 
-def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
+def write(panels: Sequence[Panel], theme: Theme, rows: bool, *, explained: bool = True) -> Source:
     """Return the DOT text of one or more models side by side.
 
     Args:
         panels: The models, from left to right.
         theme: The colours.
         rows: Whether each weight has a row of its own.
+        explained: Whether there is a legend below.
     """
     cards = [card for panel in panels for card in panel.view.walk()]
     links = sum(map(_count_links, panels))
@@ -101,7 +102,7 @@ def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
         fontname="Arial",
         labelloc="b",
         labeljust="l",
-        label=legend(theme, partly=partly, still=still, changed=changed),
+        **({"label": legend(theme, partly=partly, still=still, changed=changed)} if explained else {}),
         **(_CHEAP if large else {}),
     )
     graph.set_node_defaults(shape="plain", fontname="Arial", fontsize="10")

@@ -16,6 +16,18 @@ _BLOCKS = tuple(
         rf"^((?:[a-z]+\d*_)*?(?:{_WORD})_?\d+(?:_(?:{_WORD})_?\d+)*)[_/.-]",  # ConvNeXt, transformers
     )
 )
+_SHORT = {
+    "BatchNormalization": "BN",
+    "LayerNormalization": "LN",
+    "GlobalAveragePooling2D": "GAP",
+    "GlobalMaxPooling2D": "GMP",
+    "ZeroPadding2D": "Pad",
+    "DepthwiseConv2D": "DWConv",
+    "SeparableConv2D": "SepConv",
+    "MaxPooling2D": "MaxPool",
+    "AveragePooling2D": "AvgPool",
+    "Activation": "Act",
+}
 _SUFFIX = re.compile(r"_((?:stem_|reduce_|reduction_|normal_)?\d+)$")
 _NUMBER = re.compile(r"\d+(?:[a-z](?![a-z]))?")
 
@@ -61,3 +73,13 @@ def pattern_of(name: str) -> str:
         (True, True)
     """
     return re.sub(r"_?#", "#", _NUMBER.sub("#", name)).rstrip("#")
+
+
+def short(class_name: str) -> str:
+    """Return a class name as a card with many of them calls it.
+
+    Example:
+        >>> short("BatchNormalization"), short("Dense")
+        ('BN', 'Dense')
+    """
+    return _SHORT.get(class_name, class_name)

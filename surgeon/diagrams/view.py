@@ -53,6 +53,8 @@ class Card:
         fresh: The members that the compared model does not have.
         was: The class that this layer has in the compared model, if it has another one.
         also: Names of what it reads besides, where an arrow would be too long to follow.
+        kinds: What it is made of, where an overview tells it: `"Conv2D ×13, Dense ×3"`.
+        ends: Shapes of the model's inputs and outputs on it, likewise: `"224×224×3 → 1000"`.
     """
 
     key: str
@@ -71,6 +73,8 @@ class Card:
     fresh: tuple[str, ...] = ()
     was: str = ""
     also: tuple[str, ...] = ()
+    kinds: str = ""
+    ends: str = ""
 
     @cached_property
     def figures(self) -> Figures:
@@ -109,6 +113,7 @@ class View:
         links: The arrows.
         inputs: Card of each input, in the model's order.
         outputs: Card and port of each output, in the model's order.
+        gives: Shapes of the outputs, in the same order.
     """
 
     name: str
@@ -117,6 +122,7 @@ class View:
     links: tuple[Link, ...]
     inputs: tuple[str, ...]
     outputs: tuple[tuple[str, int], ...]
+    gives: tuple[Shape | None, ...] = ()
 
     @property
     def figures(self) -> Figures:
@@ -173,6 +179,7 @@ def view_of(graph: ModelGraph) -> View:
         links=tuple(links.values()),
         inputs=tuple(ref.node for _, ref in refs_in(graph.inputs)),
         outputs=tuple((ref.node, ref.index) for _, ref in refs_in(graph.outputs)),
+        gives=tuple(graph.spec(ref).shape for _, ref in refs_in(graph.outputs)),
     )
 
 

@@ -81,7 +81,7 @@
       var row = data[index], sum = figures(row[3], side), cells = element.cells;
       cells[0].textContent = row[0];
       if (changes[index] && (side === 1 || changes[index] === "removed")) {
-        cells[0].appendChild(make("span", changes[index], "badge"));
+        cells[0].append(" ", make("span", changes[index], "badge"));
       }
       cells[1].textContent = row[1];
       cells[2].textContent = row[2];
