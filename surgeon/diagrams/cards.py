@@ -204,14 +204,17 @@ def chip_text(card: Card, name_inputs: bool) -> str:
     return chain(card.classes)
 
 
-def header(name: str, below: str, figures: Figures, theme: Theme, size: int) -> str:
-    """Return the heading of a model: name, a line of figures, the bar."""
+def header(name: str, below: str, figures: Figures, theme: Theme, size: int, note: str = "") -> str:
+    """Return the heading of a model: name, a line of figures, the bar, what surgery did."""
     spans = [Span(fit(name, _HEADING, size, bold=True), theme.text, size, bold=True)]
     under = [Span(fit(below, _HEADING, 10), theme.muted, 10)]
-    wide = max(_WIDTH + 20, *(round(sum(span.wide for span in row)) + 1 for row in (spans, under)))
+    noted = [Span(fit(note, _HEADING, 9.5, bold=True), theme.changed, 9.5, bold=True)]
+    texts = (spans, under, noted)
+    wide = max(_WIDTH + 20, *(round(sum(span.wide for span in row)) + 1 for row in texts))
     rows = [line(spans, size + 8, wide), line(under, 16, wide)]
     if figures.total:
         rows.append(f"<tr>{cell(bar(figures, theme, wide), wide, 13)}</tr>")
+    rows += [line(noted, 15, wide)] if note else []
     return f"<{table(''.join(rows))}>"
 
 

@@ -22,7 +22,7 @@ def draw(
         theme: `"light"` or `"dark"`.
         detail: `"weights"`: a row for each weight. `"layers"`: a card for each layer with
             weights. `"blocks"`: blocks in one card each, repeats as `×N`. `"overview"`: as
-            few cards as three in a hundred layers, but three at least. `"auto"`: the first of
+            few cards as three in a hundred layers, but one at least. `"auto"`: the first of
             the first three that fits on a page.
         title: The heading. `None` for the model's name, `""` for no heading.
 

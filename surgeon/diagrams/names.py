@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _WORD = "block|stage|layer|cell|unit|group|encoder|decoder|stack|stem|module"
 # Tried in turn; the first one that matches wins. The comments name the models they come from.
@@ -65,6 +66,7 @@ def is_automatic(name: str, class_name: str) -> bool:
     return stem.replace("_", "") == class_name.lower()
 
 
+@lru_cache(maxsize=4096)
 def pattern_of(name: str) -> str:
     """Return the name with numbers left open; names of repeats have the same pattern.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -30,6 +30,10 @@ class Row:
     label: str
     weight: Weight
     other: Weight | None = None
+
+    def led(self, prefix: str) -> Row:
+        """Return the row with a label that begins with `prefix`."""
+        return Row(self.path, prefix + self.label, self.weight, self.other)
 
 
 @dataclass(frozen=True)
@@ -184,21 +188,27 @@ def view_of(graph: ModelGraph) -> View:
 
 
 def _card_of(node: Node, graph: ModelGraph) -> Card:
-    card = Card(
+    kind: Kind = "input" if node.is_input else "layer"
+    path, origin, inner = node.path or node.name, "", None
+    rows: tuple[Row, ...] = ()
+    if node.call_index > 0 and (node.weights or node.inner):
+        first = next((other.key for other in graph if other.name == node.name), "")
+        kind, origin = "shared", first if first != node.key else ""
+    elif kind == "layer":
+        rows = tuple(Row(f"{path}/{weight.path}", weight.path, weight) for weight in node.weights)
+        inner = view_of(node.inner) if node.inner else None
+    return Card(
         key=node.key,
         name=node.name,
         classes=(node.class_name,),
         members=(node.key,),
+        kind=kind,
+        rows=rows,
         shape=node.outputs[0].shape if node.outputs else None,
-        path=node.path or node.name,
+        inner=inner,
+        path=path,
+        origin=origin,
     )
-    if node.is_input:
-        return replace(card, kind="input")
-    if node.call_index > 0 and (node.weights or node.inner):
-        first = next((other.key for other in graph if other.name == node.name), "")
-        return replace(card, kind="shared", origin=first if first != node.key else "")
-    rows = tuple(Row(f"{card.path}/{weight.path}", weight.path, weight) for weight in node.weights)
-    return replace(card, rows=rows, inner=view_of(node.inner) if node.inner else None)
 
 
 def text_of_shape(shape: Shape | None) -> str:
