@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 from rich.console import Console
 
-from surgeon.errors import SurgeonError
-
 
 def out() -> Console:
     """Return a console on standard output. Made when it is needed: tests and pipes exchange the stream."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width())
+
+
+def _width() -> int | None:
+    """Return how wide a table may be where nobody looks at it, but a file or another program; else `None`."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1_000
+
+
+def shorten(text: str, room: int) -> str:
+    """Return a text in at most `room` characters, the middle left out: both ends tell names apart.
+
+    Example:
+        >>> shorten("separable_conv_1_normal_left", 16)
+        'separab…mal_left'
+    """
+    if len(text) <= room:
+        return text
+    head = (room - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
 
 
 def err() -> Console:
@@ -21,11 +38,11 @@ def err() -> Console:
     return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
-def complain(error: SurgeonError) -> None:
+def complain(text: str) -> None:
     """Say what went wrong, in one message without a traceback."""
     console = err()
     console.print("error: ", style="bold red", end="")
-    console.print(str(error), markup=False)
+    console.print(text, markup=False)
 
 
 def note(text: str) -> None:

@@ -108,7 +108,7 @@ def convert(
         # One bad file never gets here: the run as a whole could not go on.
         if ctx.find_root().params.get("debug"):
             raise
-        complain(error)
+        complain(str(error))
         raise typer.Exit(2) from None
     if as_json:
         show_json(report)
