@@ -146,6 +146,22 @@ def test_a_report_of_a_rewritten_model(tmp_path):
     check_is_sealed(report.html)
 
 
+def test_edits_of_the_structure_are_called_what_they_are():
+    model = zoo.mlp()
+    steps = [
+        sg.insert_after("dense_1", layers.Dropout(0.1, name="drop")),
+        sg.remove("dense_2"),
+        sg.freeze("*"),
+    ]
+    plan = sg.plan(model, steps)
+    html = sg.report(plan.before, plan.after, plan=plan).html
+    assert "<li>inserts drop: Dropout" in html
+    assert "<li>removes dense_2: Dense" in html
+    assert "replaces" not in html.partition('id="panel-rules"')[2].partition("</section>")[0]
+    assert "0 → 0 elements" not in html
+    assert "→ 0 elements train" in html
+
+
 def test_a_difference_is_told():
     one, other = zoo.mlp(), zoo.mlp()
     other.layers[0].kernel.assign(other.layers[0].kernel + 1)
