@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
 
 def out() -> Console:
     """Return a console on standard output. Made when it is needed: tests and pipes exchange the stream."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width())
+    return _console(sys.stdout, _width())
 
 
 def _width() -> int | None:
@@ -35,24 +35,31 @@ def shorten(text: str, room: int) -> str:
 
 def err() -> Console:
     """Return a console on standard error."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO, width: int | None = None) -> Console:
+    # Names of layers and files are data: what looks like Rich's markup in them is none.
+    return Console(
+        file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty(), width=width
+    )
 
 
 def complain(text: str) -> None:
     """Say what went wrong, in one message without a traceback."""
     console = err()
     console.print("error: ", style="bold red", end="")
-    console.print(text, markup=False)
+    console.print(text)
 
 
 def note(text: str) -> None:
     """Say something that is not the result."""
-    err().print(text, markup=False, style="dim")
+    err().print(text, style="dim")
 
 
 def show(value: Any) -> None:
     """Print a result as text."""
-    out().print(str(value), markup=False)
+    out().print(str(value))
 
 
 def show_json(value: Any) -> None:

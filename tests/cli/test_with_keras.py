@@ -270,6 +270,15 @@ def test_what_goes_into_a_pipe_is_as_wide_as_it_needs(tmp_path, monkeypatch):
     assert "kernel 4×3" in line
 
 
+def test_what_looks_like_markup_in_a_name_is_none(tmp_path):
+    names = ("a[bold]b", ":smiley:")
+    path = tmp_path / "run[1].keras"
+    keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(3, name=name) for name in names)]).save(path)
+    for columns in ("80", "200"):
+        shown = CliRunner().invoke(app, ["inspect", str(path)], env={"COLUMNS": columns}).stdout
+        assert all(name in shown for name in names)
+
+
 OWN = """
 import keras
 
