@@ -1,6 +1,6 @@
 """Checks an installed Surgeon, away from its clone: `python check_installed.py VERSION`.
 
-Typed, whole, light, and able to operate on a model.
+Typed, whole, light, able to operate on a model, and to draw it with no other program on the machine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,36 @@ from pathlib import Path
 
 HELP_SECONDS = 0.2
 FILES = ("py.typed", "reporting/page.html", "reporting/page.css", "reporting/page.js")
+
+# Draws a model in each format, twice; run where there is no PATH and nothing else in the environment.
+DRAW = """
+import sys
+from pathlib import Path
+import keras
+import surgeon as sg
+
+x = image = keras.Input((8, 8, 3), name="image")
+inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv")], name="inner")
+x = keras.layers.Flatten(name="flat")(inner(x))
+outputs = [keras.layers.Dense(2, name=name)(x) for name in ("left", "right")]
+model = keras.Model(image, outputs, name="pictured")
+plan = sg.plan(model, [sg.freeze("inner/conv"), sg.train("left", kernel=sg.channels([0]))])
+tuned = plan.apply(model)
+for run in ("one", "two"):
+    folder = Path(sys.argv[1], run)
+    folder.mkdir(parents=True)
+    for suffix in ("dot", "svg", "png", "pdf"):
+        sg.diagram(tuned, folder / f"model.{suffix}")
+        plan.diagram(folder / f"change.{suffix}")
+    sg.report(model, tuned, folder / "report.html", plan=plan)
+"""
+BEGINNINGS = {
+    ".dot": b"digraph",
+    ".svg": b"<svg",
+    ".png": b"\x89PNG",
+    ".pdf": b"%PDF",
+    ".html": b"<!doctype html>",
+}
 
 
 def cpu_seconds(*command: str | Path) -> float:
@@ -53,6 +83,31 @@ def main(version: str) -> None:
     for name in surgeon.__all__:
         getattr(surgeon, name)
     operate(program)
+    draw()
+
+
+def draw() -> None:
+    """Draw in every format on an empty PATH: two runs in each of two processes give the same bytes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = []
+        for seed in ("1", "2"):
+            subprocess.run(
+                [sys.executable, "-c", DRAW, folder / seed],
+                check=True,
+                env={"PATH": "", "PYTHONHASHSEED": seed, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+            runs += sorted((folder / seed).iterdir())
+        first = {path.name: path.read_bytes() for path in runs[0].iterdir()}
+        for file, data in first.items():
+            beginning = BEGINNINGS[Path(file).suffix]
+            if not data.startswith(beginning) or len(data) < 1000:
+                sys.exit(f"{file} begins with {data[:20]!r} and has {len(data)} bytes")
+        for run in runs[1:]:
+            differing = [file for file, data in first.items() if (run / file).read_bytes() != data]
+            if differing:
+                sys.exit(f"drawn again, {', '.join(differing)} differ")
+        print(f"{len(first)} pictures and pages on an empty PATH, each {len(runs)} times the same bytes")
 
 
 def operate(program: Path) -> None:

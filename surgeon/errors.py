@@ -26,6 +26,7 @@ Every message names the thing, the near misses and the next step.
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -49,10 +50,10 @@ class ModelError(SurgeonError):
 
     Example:
         >>> import surgeon
-        >>> surgeon.seal("model.keras")
+        >>> surgeon.seal("model.keras")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        surgeon.errors.ModelError: expected a built Keras model, not str 'model.keras'
+        surgeon.errors.ModelError: expected a built Keras model, not str 'model.keras'; load it first: ...
     """
 
 
@@ -294,6 +295,18 @@ class UnsupportedKerasError(SurgeonError):
             ...
         surgeon.errors.UnsupportedKerasError: Surgeon knows Keras ..., which has no Model.of_tomorrow. ...
     """
+
+
+def not_loaded(value: object) -> str:
+    """Return what to do if a path was given where a model is expected, or `""`.
+
+    Example:
+        >>> not_loaded("model.keras")
+        "; load it first: keras.saving.load_model('model.keras')"
+    """
+    if not isinstance(value, str | os.PathLike):
+        return ""
+    return f"; load it first: keras.saving.load_model({os.fspath(value)!r})"
 
 
 def near_misses(wanted: str, known: Iterable[str], limit: int = 3) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surgeon import _keras, paths
-from surgeon.errors import ModelError, RuleError, SealBrokenError
+from surgeon.errors import ModelError, RuleError, SealBrokenError, not_loaded
 from surgeon.partial import Part, PartialVariable
 
 FORMAT = 1
@@ -147,7 +147,8 @@ def seal(model: Any) -> Seal:
 
 def _check_built(model: Any) -> None:
     if not getattr(model, "built", False):
-        raise ModelError(f"expected a built Keras model, not {type(model).__name__} {model!r:.80}")
+        kind = type(model).__name__
+        raise ModelError(f"expected a built Keras model, not {kind} {model!r:.80}{not_loaded(model)}")
 
 
 def _sealed(model: Any, trained: set[int]) -> Iterator[tuple[str, Sealed]]:

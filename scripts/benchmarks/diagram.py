@@ -53,8 +53,14 @@ def main() -> None:
     graph, read = nasnet()
     cases: list[tuple[str, int, Callable[[], Any], float | None]] = [
         ("NASNetLarge: model to graph", len(graph), read, None),
-        ("NASNetLarge: graph to SVG", len(graph), lambda: draw(graph).svg, 0.25),
-        ("NASNetLarge: graph to SVG, overview", len(graph), lambda: draw(graph, detail="overview").svg, 0.25),
+        ("NASNetLarge: graph to SVG", len(graph), lambda: draw(graph).svg, None),
+        ("NASNetLarge: model to SVG", len(graph), lambda: draw(read()).svg, 0.25),
+        (
+            "NASNetLarge: model to SVG, overview",
+            len(graph),
+            lambda: draw(read(), detail="overview").svg,
+            0.25,
+        ),
     ]
     long, tangled = resnet(715), tangle(1000)
     cases += [

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from surgeon.checkpoint.outcome import Skipped as Skipped
     from surgeon.checkpoint.publish import atomic_output as atomic_output
     from surgeon.checkpoint.sources import Kind as Kind
+    from surgeon.checkpoint.sources import kind_of as kind_of
 
 # Imported when they are used: the command line needs `Kind` to say `--help`, but not numpy and networkx.
 _WHERE = {
@@ -45,6 +46,7 @@ _WHERE = {
     "Skipped": "outcome",
     "atomic_output": "publish",
     "convert": "conversion",
+    "kind_of": "sources",
     "open_model": "opening",
 }
 

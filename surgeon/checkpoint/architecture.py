@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.front_door import admit
+from surgeon.checkpoint.hdf5 import Layout
 from surgeon.checkpoint.json_check import bounded_json
 from surgeon.checkpoint.sources import Kind
 from surgeon.errors import RefusedError
 
 
-def admit_architecture(path: Path) -> str:
+def admit_architecture(path: Path, allowed: Collection[str] = ()) -> str:
     """Check the file of an architecture and return a digest of it.
+
+    Args:
+        path: The file.
+        allowed: Modules whose classes the user vouches for.
 
     Raises:
         RefusedError: If it is neither a sound `.keras` archive nor the JSON that `model.to_json()` gives.
     """
     if Kind.of(path) is Kind.KERAS:
-        return admit(path, Kind.KERAS).digest
+        return admit(path, Kind.KERAS, allowed=allowed).digest
     return digest_config(read_config(path))
 
 
@@ -44,6 +50,16 @@ def read_config(path: Path) -> Any:
     if not isinstance(config, dict):
         raise RefusedError(f"{path}: not the config of a model but a JSON {type(config).__name__}")
     return config
+
+
+def name_of(layout: Layout) -> str:
+    """Return a short name for what files of one architecture have in common: their model's arrays."""
+    arrays = sorted(
+        (path, array.shape, array.dtype)
+        for path, array in layout.datasets.items()
+        if not path.startswith("optimizer")
+    )
+    return hashlib.sha256(json.dumps(arrays).encode()).hexdigest()[:12]
 
 
 def digest_config(config: Any) -> str:

@@ -167,12 +167,12 @@ def convert(
 
     if dry_run:
         with tempfile.TemporaryDirectory() as place:
-            _, mark = _architecture(model, Path(place))
+            _, mark = _architecture(model, Path(place), limits.allowed)
         rehearsal = Rehearsal(folder, limits, has_architecture=model is not None, mover=mover(mark))
         told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
         return _report(folder, found, told, started)
     with _claimed(folder) as (state, temps):
-        architecture, mark = _architecture(model, temps)
+        architecture, mark = _architecture(model, temps, limits.allowed)
         with Manifest(state / MANIFEST) as manifest:
             record = Record(manifest, folder, digest + mark, resume=resume)
             outcomes: dict[Source, Outcome] = dict(_known(record, found))
@@ -280,7 +280,7 @@ def _claimed(folder: Path) -> Iterator[tuple[Path, Path]]:
         lock.release()
 
 
-def _architecture(model: Any, temps: Path) -> tuple[str | None, str]:
+def _architecture(model: Any, temps: Path, allowed: Sequence[str]) -> tuple[str | None, str]:
     """Return `(path for the workers, digest)` of the model that bare weights belong to."""
     if model is None:
         return None, ""
@@ -289,4 +289,4 @@ def _architecture(model: Any, temps: Path) -> tuple[str | None, str]:
     else:
         path = temps / "model.json"
         path.write_text(model.to_json(), encoding="utf-8")
-    return str(path), admit_architecture(path)
+    return str(path), admit_architecture(path, allowed)

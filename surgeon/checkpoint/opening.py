@@ -9,7 +9,7 @@ from typing import Any
 
 from surgeon.checkpoint.architecture import admit_architecture
 from surgeon.checkpoint.front_door import admit
-from surgeon.checkpoint.sources import Kind
+from surgeon.checkpoint.sources import kind_of
 from surgeon.errors import CheckpointError
 
 
@@ -26,7 +26,7 @@ def open_model(
     Args:
         path: A `.keras`, `.weights.h5`, `.weights.json` or legacy `.h5` file.
         architecture: The model that bare weights belong to: a `.keras` or `.json` file.
-        imports: Modules to import first, for the classes that they register.
+        imports: Modules to import first, for the classes that they register; the front door lets these in.
         importing: A context in which Keras is imported.
 
     Returns:
@@ -37,15 +37,10 @@ def open_model(
         CheckpointError: If it is no checkpoint, if bare weights come without `architecture`, or if
             Keras cannot load it; Keras's own exception is chained.
     """
-    kind = Kind.of(path)
-    if kind is None:
-        kinds = ", ".join(known.value for known in Kind)
-        raise CheckpointError(f"{path} is not a checkpoint: its name ends in none of {kinds}")
-    if kind.is_bare and architecture is None:
-        raise CheckpointError(f"{path} holds bare weights; say which model they are of: --model FILE")
-    admit(path, kind)
+    kind, imports = kind_of(path, has_architecture=architecture is not None), tuple(imports)
+    admit(path, kind, allowed=imports)
     if architecture is not None:
-        admit_architecture(architecture)
+        admit_architecture(architecture, imports)
     with importing or nullcontext():
         from surgeon.checkpoint.loading import import_modules, load_admitted
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from surgeon.checkpoint.architecture import name_of
 from surgeon.checkpoint.budgets import DEFAULT, GIB, Budgets
 from surgeon.checkpoint.bytepath.finite import not_finite
 from surgeon.checkpoint.bytepath.mover import Look, Mover
@@ -149,7 +150,8 @@ class _Conversion:
         first = self._move(mover)
         if isinstance(first, Made):
             return first
-        return replace(self._without_plan(mover, first), architecture=(first.key or "")[:12])
+        made = self._without_plan(mover, first)
+        return replace(made, architecture=first.key[:12]) if first.key else made
 
     def _without_plan(self, mover: Mover, first: Look) -> Made:
         why = self._why_keras(first.key, mover)
@@ -241,7 +243,10 @@ class _Conversion:
         seconds = time.monotonic() - self._started
         notes = (*answer["notes"], *marks, *self._dropped(admitted.layout))
         verified = job.source.kind is Kind.KERAS
-        made = Made(job, admitted.fingerprint, output.size, output.digest, seconds, notes, "keras", verified)
+        made = Made(
+            *(job, admitted.fingerprint, output.size, output.digest, seconds, notes, "keras", verified),
+            architecture=name_of(admitted.layout),
+        )
         return made, answer
 
     def _dropped(self, layout: Layout) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from surgeon.checkpoint.architecture import name_of
 from surgeon.checkpoint.bytepath.finite import not_finite
 from surgeon.checkpoint.bytepath.mover import Mover
 from surgeon.checkpoint.front_door import inspect
@@ -74,10 +75,10 @@ class Rehearsal:
         if bad:
             raise RefusedError(f"NaN or infinite values in {bad[0]}")
         if self._mover is None:
-            return "keras", "", "bytes are not to be moved"
+            return "keras", name_of(admitted.layout), "bytes are not to be moved"
         look = self._mover.look(source)
         if look.key is None:
-            return "keras", "", "its arrays do not lie in one file as they are"
+            return "keras", name_of(admitted.layout), "its arrays do not lie in one file as they are"
         architecture = look.key[:12]
         if look.plan is not None:
             return "bytes", architecture, "there is a plan"

@@ -44,6 +44,45 @@ class Kind(StrEnum):
         return _BECOMES.get(self, self)
 
 
+def kind_of(path: Path, *, has_architecture: bool) -> Kind:
+    """Return the kind of one checkpoint that is to be opened.
+
+    Args:
+        path: The checkpoint.
+        has_architecture: Whether there is a model that bare weights can be loaded into.
+
+    Raises:
+        CheckpointError: If it is a folder, no checkpoint, or bare weights come without a model; with what
+            to do about it.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: {_about_folder(path)}")
+    kind = Kind.of(path)
+    if kind is None:
+        kinds = ", ".join(known.value for known in Kind)
+        raise CheckpointError(f"{path} is not a checkpoint: its name ends in none of {kinds}")
+    if kind.is_bare and not has_architecture:
+        raise CheckpointError(f"{path} holds bare weights; say which model they are of: --model FILE")
+    return kind
+
+
+def _about_folder(path: Path) -> str:
+    names = sorted(entry.name for entry in path.iterdir())
+    save = "model.save('model.keras')"
+    if "saved_model.pb" in names or "saved_model.pbtxt" in names:
+        return f"a SavedModel holds functions, but no layers; save the model that it was made of: {save}"
+    if {"config.json", "model.weights.h5"} <= set(names):
+        how = "keras.saving.load_model, or from_preset of keras_hub"
+        return f"load it with what has written it ({how}) and save it as one file: {save}"
+    if any(name.endswith(".index") for name in names):
+        return f"a TensorFlow checkpoint holds values alone; load them into their model, then {save}"
+    found = [name for name in names if Kind.of(name)]
+    if not found:
+        return "there is no checkpoint in it; give a file"
+    more = f" and {len(found) - 3:,} more" if len(found) > 3 else ""
+    return f"say which file in it ({', '.join(found[:3])}{more}), or convert all of them: surgeon convert"
+
+
 _KINDS = tuple(Kind)
 _BECOMES = {Kind.LEGACY: Kind.KERAS, Kind.SHARDED: Kind.WEIGHTS}
 

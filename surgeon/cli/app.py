@@ -17,24 +17,36 @@ DEBUG = "debug"
 
 
 class SurgeonGroup(TyperGroup):
-    """Turns Surgeon's errors into one message and an exit code, for every subcommand."""
+    """Turns every error into one message and an exit code, for every subcommand."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a subcommand."""
         try:
             return super().invoke(ctx)
-        except SurgeonError as error:
-            if ctx.params.get(DEBUG):
+        except Exception as error:
+            if ctx.params.get(DEBUG) or _is_for_typer(error):
                 raise
-            complain(error)
+            if isinstance(error, SurgeonError):
+                complain(str(error))
+            else:
+                what = " ".join(str(error).split())
+                complain(
+                    f"surgeon {ctx.invoked_subcommand} did not expect {type(error).__name__}"
+                    f"{f': {what}' if what else ''}; surgeon --debug {ctx.invoked_subcommand} … shows where"
+                )
             raise typer.Exit(2 if isinstance(error, RuleFileError) else 1) from None
+
+
+def _is_for_typer(error: Exception) -> bool:
+    """Whether it is a usage error, an exit, or a reader who has gone: Typer knows what to do."""
+    return hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError)
 
 
 app = typer.Typer(
     name="surgeon",
     cls=SurgeonGroup,
     no_args_is_help=True,
-    # A crash is a bug; its traceback should be the plain one that people can paste.
+    # The traceback that --debug shows should be the plain one that people can paste.
     pretty_exceptions_enable=False,
     # Plain text: boxes would take as long to import as everything else that `--help` needs.
     rich_markup_mode=None,
@@ -53,7 +65,9 @@ def surgeon(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="SURGEON_DEBUG", help="Show tracebacks of errors.")
+    ] = False,
 ) -> None:
     """Model surgery for Keras: freeze and train whole layers, channels or single weights, exactly."""
     del version, debug

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
-
-from surgeon.errors import SurgeonError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +13,25 @@ if TYPE_CHECKING:
 
 def out() -> Console:
     """Return a console on standard output. Made when it is needed: tests and pipes exchange the stream."""
-    return _console(sys.stdout)
+    return _console(sys.stdout, _width())
+
+
+def _width() -> int | None:
+    """Return how wide a table may be where nobody looks at it, but a file or another program; else `None`."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1_000
+
+
+def shorten(text: str, room: int) -> str:
+    """Return a text in at most `room` characters, the middle left out: both ends tell names apart.
+
+    Example:
+        >>> shorten("separable_conv_1_normal_left", 16)
+        'separab…mal_left'
+    """
+    if len(text) <= room:
+        return text
+    head = (room - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
 
 
 def err() -> Console:
@@ -22,27 +39,30 @@ def err() -> Console:
     return _console(sys.stderr)
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO, width: int | None = None) -> Console:
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    # Names of layers and files are data: what looks like Rich's markup in them is none.
+    return Console(
+        file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty(), width=width
+    )
 
 
-def complain(error: SurgeonError) -> None:
+def complain(text: str) -> None:
     """Say what went wrong, in one message without a traceback."""
     console = err()
     console.print("error: ", style="bold red", end="")
-    console.print(str(error), markup=False)
+    console.print(text)
 
 
 def note(text: str) -> None:
     """Say something that is not the result."""
-    err().print(text, markup=False, style="dim")
+    err().print(text, style="dim")
 
 
 def show(value: Any) -> None:
     """Print a result as text."""
-    out().print(str(value), markup=False)
+    out().print(str(value))
 
 
 def show_json(value: Any) -> None:

@@ -111,7 +111,7 @@ def convert(
         # One bad file never gets here: the run as a whole could not go on.
         if ctx.find_root().params.get("debug"):
             raise
-        complain(error)
+        complain(str(error))
         raise typer.Exit(2) from None
     if as_json:
         show_json(report)
@@ -138,7 +138,7 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from surgeon import checkpoint
 from surgeon.cli import options
 from surgeon.cli.console import note
-
-IMAGES = (".svg", ".png", ".pdf")
-GRAPHS = (".graphml", ".json")
+from surgeon.cli.files import GRAPHS, PLOTS, check_output, writing
 
 
 class Subject(StrEnum):
@@ -34,43 +31,36 @@ def plot(
     ],
     model: options.Model,
     output: Annotated[
-        Path, typer.Option("--out", "-o", help=f"Where to plot: {', '.join(IMAGES)}.", dir_okay=False)
+        Path, typer.Option("--out", "-o", help=f"Where to plot: {', '.join(PLOTS)}.", dir_okay=False)
     ],
     weight: Annotated[str | None, typer.Option(help="Path of a weight, for mask: conv_1/kernel.")] = None,
     other: Annotated[
         Path | None, typer.Option(help="The later checkpoint, for drift.", exists=True, dir_okay=False)
     ] = None,
-    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    theme: options.Theme = "light",
     architecture: options.Architecture = None,
     imports: options.Imports = None,
     force: options.Force = False,
 ) -> None:
     """Plot what trains, or how far weights moved."""
     options.check_model(model, architecture)
-    options.check_output(output, IMAGES, force=force)
+    check_output(output, PLOTS, force=force)
     options.check_theme(theme)
     if (weight is None) == (subject is Subject.MASK):
         raise typer.BadParameter("--weight goes with mask: say which weight, as inspect shows them")
     if (other is None) == (subject is Subject.DRIFT):
         raise typer.BadParameter("--other goes with drift: say which checkpoint to compare with")
-    if other is not None:
-        options.check_model(other, architecture)
-    loaded = options.open_model(model, architecture, imports)
-    later = None if other is None else options.open_model(other, architecture, imports)
-    with checkpoint.atomic_output(output, force=force) as temp:
-        _plot(subject, loaded, later, weight, temp, theme)
-    note(f"wrote {output}")
-
-
-def _plot(subject: Subject, model: Any, later: Any, weight: str | None, path: Path, theme: str) -> None:
+    given = (model,) if other is None else (model, other)
+    loaded, *later = options.open_models(given, architecture, imports)
     import surgeon
 
-    if subject is Subject.DEPTH:
-        surgeon.plot_depth(model, path, theme=theme)
-    elif subject is Subject.MASK:
-        surgeon.plot_mask(model, weight, path, theme=theme)
-    else:
-        surgeon.plot_drift(model, later, path, theme=theme)
+    with writing(output, force=force) as temp:
+        if subject is Subject.DEPTH:
+            surgeon.plot_depth(loaded, temp, theme=theme)
+        elif weight is not None:
+            surgeon.plot_mask(loaded, weight, temp, theme=theme)
+        else:
+            surgeon.plot_drift(loaded, later[0], temp, theme=theme)
 
 
 def export(
@@ -95,10 +85,10 @@ def export(
     """Write the graph of a model for other viewers."""
     options.check_model(model, architecture)
     if not tensorboard:
-        options.check_output(output, GRAPHS, force=force, sources=[model])
+        check_output(output, GRAPHS, force=force, sources=[model])
         shares = output.with_suffix(".frozen.json")
         if output.suffix.lower() == ".json":
-            options.check_output(shares, GRAPHS, force=force, sources=[model])
+            check_output(shares, GRAPHS, force=force, sources=[model])
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 
@@ -110,6 +100,7 @@ def export(
         surgeon.to_model_explorer(graph, output)
         note(f"wrote {shares}")
     else:
-        with checkpoint.atomic_output(output, force=force) as temp:
+        with writing(output, force=force) as temp:
             surgeon.to_graphml(graph, temp)
+        return
     note(f"wrote {output}")

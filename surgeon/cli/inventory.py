@@ -6,11 +6,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 import surgeon
-from surgeon.cli.console import count
+from surgeon.cli.console import count, shorten
 from surgeon.graph import ModelGraph, Node, Weight
+
+_STYLES = {"trainable": "green", "frozen": "blue", "state": "dim"}
+_STATES = tuple(_STYLES)
+_UNBOUNDED = 100_000
+# Characters that a class may and a layer's name does take in a narrow window, and all those around columns.
+_CLASS, _NAME, _AROUND = 26, 16, 16
 
 
 @dataclass(frozen=True)
@@ -63,24 +72,41 @@ class Inventory:
             "totals": _totals(self.weights),
         }
 
-    def table(self) -> Table:
-        """Return the same as a table."""
-        table = Table(title=f"{self.name} ({self.class_name})", title_justify="left", show_footer=True)
-        totals = _totals(self.weights)
-        table.add_column("layer", "total", overflow="fold")
-        table.add_column("class", overflow="fold")
-        table.add_column("output", overflow="fold")
-        table.add_column("weights", overflow="fold")
-        for state, style in (("trainable", "green"), ("frozen", "blue"), ("state", "dim")):
-            table.add_column(state, count(totals[state]), justify="right", style=style, no_wrap=True)
+    def table(self, console: Console) -> Table:
+        """Return the same as a table: a column for everything, or, where that is too wide, fewer of them."""
+        wide = self._wide()
+        measured = Measurement.get(console, console.options.update(max_width=_UNBOUNDED), wide)
+        return wide if measured.maximum <= console.width else self._narrow(console.width)
+
+    def _wide(self) -> Table:
+        table = self._empty("layer", "class", "output", "weights")
         for node in self.nodes:
-            table.add_row(
-                node.path,
-                node.class_name,
-                "\n".join(_shape(spec.shape) for spec in node.outputs),
-                "\n".join(_described(weight) for weight in node.weights),
-                *(count(number) for number in _totals(node.weights).values()),
-            )
+            table.add_row(node.path, node.class_name, _outputs(node), _weights(node), *_counts(node.weights))
+        return table
+
+    def _narrow(self, width: int) -> Table:
+        """Return the table without shapes, of weights only the partly trainable ones; names are shortened."""
+        table = self._empty("layer", "class")
+        table.box, table.caption = SIMPLE_HEAD, "all weights and shapes: in a wider window, or with --json"
+        kinds = [
+            [node.class_name, *(weight.path + share for weight in node.weights if (share := _share(weight)))]
+            for node in self.nodes
+        ]
+        second = min(max((len(line) for lines in kinds for line in lines), default=0), _CLASS)
+        numbers = [_STATES, _counts(self.weights), *(_counts(node.weights) for node in self.nodes)]
+        taken = sum(max(map(len, column)) for column in zip(*numbers, strict=True)) + second
+        room = max(width - taken - _AROUND, _NAME)
+        for node, lines in zip(self.nodes, kinds, strict=True):
+            shown = "\n".join(shorten(line, second) for line in lines)
+            table.add_row(shorten(node.path, room), shown, *_counts(node.weights))
+        return table
+
+    def _empty(self, *columns: str) -> Table:
+        table = Table(title=f"{self.name} ({self.class_name})", title_justify="left", show_footer=True)
+        for number, column in enumerate(columns):
+            table.add_column(column, "" if number else "total", overflow="fold")
+        for state, total in zip(_STATES, _counts(self.weights), strict=True):
+            table.add_column(state, total, justify="right", style=_STYLES[state], no_wrap=True)
         return table
 
 
@@ -93,7 +119,7 @@ def _nodes(graph: ModelGraph) -> Iterator[Node]:
 
 
 def _totals(weights: Iterable[Weight]) -> dict[str, int]:
-    totals = {"trainable": 0, "frozen": 0, "state": 0}
+    totals = dict.fromkeys(_STATES, 0)
     for weight in weights:
         totals["trainable"] += weight.trainable
         totals["frozen"] += weight.frozen
@@ -101,11 +127,26 @@ def _totals(weights: Iterable[Weight]) -> dict[str, int]:
     return totals
 
 
+def _counts(weights: Iterable[Weight]) -> tuple[str, ...]:
+    return tuple(map(count, _totals(weights).values()))
+
+
+def _outputs(node: Node) -> str:
+    return "\n".join(_shape(spec.shape) for spec in node.outputs)
+
+
+def _weights(node: Node) -> str:
+    return "\n".join(map(_described, node.weights))
+
+
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "×".join("?" if size is None else str(size) for size in shape) or "scalar"
 
 
 def _described(weight: Weight) -> str:
-    text = f"{weight.path} {_shape(weight.shape)}"
+    return f"{weight.path} {_shape(weight.shape)}{_share(weight)}"
+
+
+def _share(weight: Weight) -> str:
     partly = 0 < weight.trainable < weight.size
-    return f"{text} ({weight.trainable / weight.size:.1%} trains)" if partly else text
+    return f" ({weight.trainable / weight.size:.1%} trains)" if partly else ""

@@ -8,12 +8,9 @@ from typing import Annotated
 
 import typer
 
-from surgeon import checkpoint
 from surgeon.cli import options
-from surgeon.cli.console import note, out, show, show_json
-
-PICTURES = (".svg", ".png", ".pdf", ".dot", ".gv")
-PAGES = (".html", ".htm")
+from surgeon.cli.console import out, show, show_json
+from surgeon.cli.files import PAGES, PICTURES, check_output, writing
 
 
 class Detail(StrEnum):
@@ -40,7 +37,8 @@ def inspect(
     if as_json:
         show_json(inventory)
     else:
-        out().print(inventory.table())
+        console = out()
+        console.print(inventory.table(console))
 
 
 def diff(
@@ -53,19 +51,14 @@ def diff(
     as_json: options.AsJson = False,
 ) -> None:
     """Compare two models: structure, trainability and weights."""
-    options.check_model(before, architecture)
-    options.check_model(after, architecture)
-    if diagram is not None:
-        options.check_output(diagram, PICTURES, force=force)
-    one = options.open_model(before, architecture, imports)
-    other = options.open_model(after, architecture, imports)
+    check_output(diagram, PICTURES, force=force)
+    one, other = options.open_models((before, after), architecture, imports)
     import surgeon
 
     difference = surgeon.diff(one, other)
     if diagram is not None:
-        with checkpoint.atomic_output(diagram, force=force) as temp:
+        with writing(diagram, force=force) as temp:
             difference.diagram(temp)
-        note(f"wrote {diagram}")
     if as_json:
         show_json(difference)
     else:
@@ -77,7 +70,7 @@ def diagram(
     output: Annotated[
         Path, typer.Option("--out", "-o", help=f"Where to draw: {', '.join(PICTURES)}.", dir_okay=False)
     ],
-    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    theme: options.Theme = "light",
     detail: Annotated[
         Detail, typer.Option(help="How much to show; auto takes what fits on a page.")
     ] = Detail.AUTO,
@@ -87,14 +80,13 @@ def diagram(
 ) -> None:
     """Draw what is frozen, partly frozen, trainable or state."""
     options.check_model(model, architecture)
-    options.check_output(output, PICTURES, force=force)
+    check_output(output, PICTURES, force=force)
     options.check_theme(theme)
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 
-    with checkpoint.atomic_output(output, force=force) as temp:
+    with writing(output, force=force) as temp:
         surgeon.diagram(loaded, temp, theme=theme, detail=detail.value)
-    note(f"wrote {output}")
 
 
 def report(
@@ -109,13 +101,9 @@ def report(
 
     It has pictures, every layer, and what differs.
     """
-    options.check_model(before, architecture)
-    options.check_model(after, architecture)
-    options.check_output(output, PAGES, force=force)
-    one = options.open_model(before, architecture, imports)
-    other = options.open_model(after, architecture, imports)
+    check_output(output, PAGES, force=force)
+    one, other = options.open_models((before, after), architecture, imports)
     import surgeon
 
-    with checkpoint.atomic_output(output, force=force) as temp:
+    with writing(output, force=force) as temp:
         surgeon.report(one, other, temp)
-    note(f"wrote {output}")

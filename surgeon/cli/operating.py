@@ -8,12 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from surgeon import checkpoint
 from surgeon.cli import options
-from surgeon.cli.console import note, show, show_json
-from surgeon.cli.looking import PAGES, PICTURES
-
-MODELS = (".keras", ".weights.h5")
+from surgeon.cli.console import show, show_json
+from surgeon.cli.files import MODELS, PAGES, PICTURES, check_output, writing
 
 
 class Validation(StrEnum):
@@ -35,8 +32,7 @@ def plan(
 ) -> None:
     """Show what rules would do to a model, without doing it."""
     options.check_model(model, architecture)
-    if diagram is not None:
-        options.check_output(diagram, PICTURES, force=force)
+    check_output(diagram, PICTURES, force=force)
     steps = options.read_rules(rules)
     loaded = options.open_model(model, architecture, imports)
     import surgeon
@@ -65,11 +61,9 @@ def rewrite(
 ) -> None:
     """Apply rules to a model and save the result."""
     options.check_model(model, architecture)
-    options.check_output(output, MODELS, force=force, sources=_given(model, rules, architecture))
-    if diagram is not None:
-        options.check_output(diagram, PICTURES, force=force)
-    if page is not None:
-        options.check_output(page, PAGES, force=force)
+    check_output(output, MODELS, force=force, sources=(model, rules, architecture))
+    check_output(diagram, PICTURES, force=force)
+    check_output(page, PAGES, force=force)
     steps = options.read_rules(rules)
     loaded = options.open_model(model, architecture, imports)
     import surgeon
@@ -80,9 +74,8 @@ def rewrite(
     if diagram is not None:
         _draw(made, diagram, force=force)
     if page is not None:
-        with checkpoint.atomic_output(page, force=force) as temp:
+        with writing(page, force=force) as temp:
             surgeon.report(loaded, rewritten, temp, plan=made)
-        note(f"wrote {page}")
 
 
 def restore(
@@ -97,27 +90,21 @@ def restore(
     They have the trained values, and the file nothing of Surgeon.
     """
     options.check_model(model, architecture)
-    options.check_output(output, MODELS, force=force, sources=_given(model, architecture))
+    check_output(output, MODELS, force=force, sources=(model, architecture))
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 
     _save(surgeon.restore(loaded), output, force=force)
 
 
-def _given(*paths: Path | None) -> list[Path]:
-    return [path for path in paths if path is not None]
-
-
 def _save(model: Any, output: Path, *, force: bool) -> None:
-    with checkpoint.atomic_output(output, force=force) as temp:
+    with writing(output, force=force) as temp:
         if output.name.lower().endswith(".keras"):
             model.save(temp)
         else:
             model.save_weights(temp)
-    note(f"wrote {output}")
 
 
 def _draw(plan: Any, output: Path, *, force: bool) -> None:
-    with checkpoint.atomic_output(output, force=force) as temp:
+    with writing(output, force=force) as temp:
         plan.diagram(temp)
-    note(f"wrote {output}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,14 +10,16 @@ import typer
 
 from surgeon import checkpoint
 from surgeon.cli.quiet import noted_warnings, quiet_import
+from surgeon.errors import CheckpointError
 
 if TYPE_CHECKING:
     from surgeon.rules import Rule
 
 _FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
 
+# A folder is let in, to be told what to do with it.
 Model = Annotated[
-    Path, typer.Argument(help="A .keras, .weights.h5 (with --model) or legacy .h5 file.", **_FILE)
+    Path, typer.Argument(help="A .keras, .weights.h5 (with --model) or legacy .h5 file.", exists=True)
 ]
 Rules = Annotated[Path, typer.Option("--rules", "-r", help="A rule file (YAML or JSON).", **_FILE)]
 Architecture = Annotated[
@@ -35,6 +37,7 @@ Page = Annotated[
     Path | None,
     typer.Option("--report", help="Write an HTML page about what was done.", dir_okay=False),
 ]
+Theme = Annotated[str, typer.Option(help="light or dark.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Imports = Annotated[
@@ -49,28 +52,10 @@ def check_model(path: Path, architecture: Path | None) -> None:
     Raises:
         typer.BadParameter: If the name is not a checkpoint's, or bare weights come without a model.
     """
-    kind = checkpoint.Kind.of(path)
-    if kind is None:
-        kinds = ", ".join(known.value for known in checkpoint.Kind)
-        raise typer.BadParameter(f"{path} is not a checkpoint: its name ends in none of {kinds}")
-    if kind.is_bare and architecture is None:
-        raise typer.BadParameter(f"{path} holds bare weights; say which model they are of: --model FILE")
-
-
-def check_output(path: Path, suffixes: tuple[str, ...], *, force: bool, sources: Iterable[Path] = ()) -> None:
-    """Find out before the work is done whether its result could be written.
-
-    Raises:
-        typer.BadParameter: If the suffix is not one of `suffixes`, the file exists and `force` is off, or
-            it is one of `sources`: what is read is never written to, not even with `force`.
-    """
-    for source in sources:
-        if path.exists() and source.exists() and path.samefile(source):
-            raise typer.BadParameter(f"{path} is what is read here: write to another file")
-    if not path.name.lower().endswith(suffixes):
-        raise typer.BadParameter(f"cannot write {path}: its name must end in {' or '.join(suffixes)}")
-    if path.exists() and not force:
-        raise typer.BadParameter(f"{path} exists; --force replaces it")
+    try:
+        checkpoint.kind_of(path, has_architecture=architecture is not None)
+    except CheckpointError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def check_theme(theme: str) -> None:
@@ -95,3 +80,10 @@ def open_model(path: Path, architecture: Path | None, imports: list[str] | None)
     check_model(path, architecture)
     with noted_warnings():
         return checkpoint.open_model(path, architecture, imports or (), importing=quiet_import())
+
+
+def open_models(paths: Sequence[Path], architecture: Path | None, imports: list[str] | None) -> list[Any]:
+    """Open several checkpoints, once none of them is known to be wrong."""
+    for path in paths:
+        check_model(path, architecture)
+    return [open_model(path, architecture, imports) for path in paths]

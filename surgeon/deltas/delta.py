@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surgeon import paths
-from surgeon.errors import DeltaError, ModelError
+from surgeon.errors import DeltaError, ModelError, not_loaded
 from surgeon.partial import Part
 from surgeon.sealing import frozen_digest, moving_part
 
@@ -76,7 +76,8 @@ def delta_of(model: Any, base: Any = None) -> Delta:
     """
     for one in (model,) if base is None else (model, base):
         if not getattr(one, "built", False):
-            raise ModelError(f"expected a built Keras model, not {type(one).__name__} {one!r:.80}")
+            kind = type(one).__name__
+            raise ModelError(f"expected a built Keras model, not {kind} {one!r:.80}{not_loaded(one)}")
     found = _trained(model) if base is None else _changed(model, base)
     delta = Delta(dict(found))
     if not delta.size:

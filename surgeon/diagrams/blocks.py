@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from surgeon.diagrams.names import block_of, cell_of, is_automatic
 from surgeon.diagrams.quotient import is_acyclic, levelled
-from surgeon.diagrams.view import Card, Row, View
+from surgeon.diagrams.view import Card, View
 
 _PIECES = 36  # cards that a graph without any structure is cut into
 _LONGEST = 40  # cards between two waists that still are one block
@@ -111,14 +110,10 @@ def block(key: str, cards: Sequence[Card]) -> Card:
         classes=("Block",),
         members=tuple(member for card in cards for member in card.members),
         kind="block",
-        rows=tuple(_led(row, card) for card in cards for row in card.rows),
+        rows=tuple(row.led(f"{card.name}/") for card in cards for row in card.rows),
         shape=cards[-1].shape,
         parts=tuple(cards),
         path=cards[0].path,
         fresh=tuple(member for card in cards for member in card.fresh),
         was=" → ".join(card.was for card in cards if card.was),
     )
-
-
-def _led(row: Row, card: Card) -> Row:
-    return replace(row, label=f"{card.name}/{row.label}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from surgeon.diagrams.figures import Figures, human, percent, plural
 from surgeon.diagrams.labels import Span, cell, line, padded, table, text_cell
+from surgeon.diagrams.names import short
 from surgeon.diagrams.text import fit, fit_path, width
 from surgeon.diagrams.theme import GLYPHS, WORDS, State, Theme
 from surgeon.diagrams.view import Card, Row, text_of_shape, text_of_weight
@@ -19,18 +20,6 @@ _HEADING = 330
 _STRIPE = 7
 _PAD = 5
 _MOST_ROWS = 12
-_SHORT = {
-    "BatchNormalization": "BN",
-    "LayerNormalization": "LN",
-    "GlobalAveragePooling2D": "GAP",
-    "GlobalMaxPooling2D": "GMP",
-    "ZeroPadding2D": "Pad",
-    "DepthwiseConv2D": "DWConv",
-    "SeparableConv2D": "SepConv",
-    "MaxPooling2D": "MaxPool",
-    "AveragePooling2D": "AvgPool",
-    "Activation": "Act",
-}
 
 
 @dataclass(frozen=True)
@@ -76,10 +65,10 @@ def layer_card(card: Card, theme: Theme, rows: bool, note: Note) -> str:
         rows: Whether each weight has a row of its own.
         note: What surgery did to it.
     """
-    figures = card.figures
+    figures, texts = card.figures, (_below(card), card.kinds, card.ends)
     lines: list[tuple[list[Span], int]] = [
         (title(card, theme), 20),
-        ([Span(fit(_below(card), _WIDEST, 9), theme.muted, 9)], 15),
+        *(([Span(fit(text, _WIDEST, 9), theme.muted, 9)], 15) for text in texts if text),
         (
             [Span(figures.share + " ", theme.text, 9.5, bold=True), Span(figures.amount, theme.muted)],
             16,
@@ -89,9 +78,9 @@ def layer_card(card: Card, theme: Theme, rows: bool, note: Note) -> str:
     notes = [([Span(note.text, theme.changed, 9.5, bold=True)], 15)] if note.text else []
     notes += [([Span(fit(also(card), _WIDEST, 9), theme.muted, 9)], 15)] if card.also else []
     wide = max(_WIDTH, *(round(sum(span.wide for span in spans)) + 1 for spans, _ in lines + listed + notes))
-    body = [line(spans, high, wide) for spans, high in lines[:2]]
+    body = [line(spans, high, wide) for spans, high in lines[:-1]]
     body.append(f"<tr>{cell(bar(figures, theme, wide), wide, 12)}</tr>")
-    body += [line(spans, high, wide) for spans, high in lines[2:] + notes + listed]
+    body += [line(spans, high, wide) for spans, high in lines[-1:] + notes + listed]
     high = 12 + 2 * _PAD + sum(high for _, high in lines + listed + notes)
     return f"<{_framed(_stripe(figures, theme, high), ''.join(body), theme, note)}>"
 
@@ -135,7 +124,7 @@ def chain(classes: tuple[str, ...]) -> str:
     """Return class names in the order of the data: `"Conv2D → BN → ReLU"`."""
     if len(classes) == 1:
         return classes[0]
-    shown = [_SHORT.get(name, name) for name in classes[:4]]
+    shown = [short(name) for name in classes[:4]]
     return " → ".join(shown + [f"+{len(classes) - 4}"] * (len(classes) > 4))
 
 
@@ -183,7 +172,8 @@ def row_word(figures: Figures) -> str:
 
 def chip(card: Card, theme: Theme, note: Note, name_inputs: bool) -> str:
     """Return the label of a card without weights: an input, an operation, a shared call."""
-    spans = [Span(fit(chip_text(card, name_inputs), _WIDEST, 10), theme.muted, 10)]
+    text = " · ".join(filter(None, (chip_text(card, name_inputs), card.kinds, card.ends)))
+    spans = [Span(fit(text, _WIDEST, 10), theme.muted, 10)]
     if card.also:
         spans.append(Span(fit(f" · {also(card)}", _WIDEST, 9), theme.muted, 9))
     if note.text:
@@ -207,21 +197,24 @@ def chip_text(card: Card, name_inputs: bool) -> str:
         name = f"{card.name} · " if name_inputs else "Input "
         return name + text_of_shape(card.shape)
     if card.kind == "shared":
-        more = " → ".join(("", *(_SHORT.get(name, name) for name in card.classes[1:])))
+        more = " → ".join(("", *(short(name) for name in card.classes[1:])))
         return f"{card.classes[0]}, shared with {card.name}{more}"
     if card.kind == "block":
         return f"{card.name}, {plural(card.layers, 'operation')}"
     return chain(card.classes)
 
 
-def header(name: str, below: str, figures: Figures, theme: Theme, size: int) -> str:
-    """Return the heading of a model: name, a line of figures, the bar."""
+def header(name: str, below: str, figures: Figures, theme: Theme, size: int, note: str = "") -> str:
+    """Return the heading of a model: name, a line of figures, the bar, what surgery did."""
     spans = [Span(fit(name, _HEADING, size, bold=True), theme.text, size, bold=True)]
     under = [Span(fit(below, _HEADING, 10), theme.muted, 10)]
-    wide = max(_WIDTH + 20, *(round(sum(span.wide for span in row)) + 1 for row in (spans, under)))
+    noted = [Span(fit(note, _HEADING, 9.5, bold=True), theme.changed, 9.5, bold=True)]
+    texts = (spans, under, noted)
+    wide = max(_WIDTH + 20, *(round(sum(span.wide for span in row)) + 1 for row in texts))
     rows = [line(spans, size + 8, wide), line(under, 16, wide)]
     if figures.total:
         rows.append(f"<tr>{cell(bar(figures, theme, wide), wide, 13)}</tr>")
+    rows += [line(noted, 15, wide)] if note else []
     return f"<{table(''.join(rows))}>"
 
 

@@ -10,7 +10,7 @@ from surgeon.diagrams.blocks import block, by_order, by_prefix, by_suffix, by_wa
 from surgeon.diagrams.fold import fold, folded
 from surgeon.diagrams.quotient import Make, contract, union
 from surgeon.diagrams.repeats import repeated, repeats
-from surgeon.diagrams.shorten import by_budget
+from surgeon.diagrams.shorten import by_budget, described, piece
 from surgeon.diagrams.view import Card, View
 from surgeon.errors import RenderError, near_misses
 
@@ -23,7 +23,6 @@ _BLOCKS = 14  # cards of one model that a picture of its blocks should not excee
 # Cards for each call in an overview, so that it shows three in a hundred layers at most: in the models of
 # keras.applications up to one call in eight is an operation between layers.
 _SHARE = 0.026
-_FEWEST = 3  # cards that the overview of a small model may have: what comes in, the body, the head
 # Which nested models a picture of blocks leaves open: those with more cards than the first number and
 # fewer than the second, if all that gives no more cards than the third.
 _NESTED = ((0, 36, 28), (3, 36, 48), (0, 0, 0))
@@ -63,9 +62,7 @@ def arrange(views: Sequence[View], detail: Detail) -> tuple[Views, bool]:
     layers = _inside_out(list(views), lambda inner: _step(inner, (fold, folded)))
     largest = max(view.size for view in layers)
     if detail == "overview":
-        most = int(_SHARE * min(view.layers for view in views))
-        # A card or none would say nothing: a model too small for its share gets more than that.
-        most = most if most > 1 else _FEWEST
+        most = max(1, int(_SHARE * min(view.layers for view in views)))
         return _inside_out(layers, lambda inner: _overview(inner, most), range(0)), False
     if detail == "blocks" or (detail == "auto" and largest > _WITH_LAYERS):
         shorter = layers
@@ -95,8 +92,8 @@ def _is_ordered(view: View) -> bool:
 def _overview(views: Views, most: int) -> Views:
     shorter = _blocks(views)
     if max(len(view.cards) for view in shorter) > most:
-        shorter = _step(shorter, (by_budget(most), block))
-    return shorter
+        shorter = _step(shorter, (by_budget(most), piece))
+    return [described(view, whole) for view, whole in zip(shorter, views, strict=True)]
 
 
 def _blocks(views: Views) -> Views:

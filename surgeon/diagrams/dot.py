@@ -73,13 +73,14 @@ class _Writer:
         return pydot.Subgraph(f"cluster_{name}", id=name, fontcolor=_quoted(self.theme.text), **attributes)
 
 
-def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
+def write(panels: Sequence[Panel], theme: Theme, rows: bool, *, explained: bool = True) -> Source:
     """Return the DOT text of one or more models side by side.
 
     Args:
         panels: The models, from left to right.
         theme: The colours.
         rows: Whether each weight has a row of its own.
+        explained: Whether there is a legend below.
     """
     cards = [card for panel in panels for card in panel.view.walk()]
     links = sum(map(_count_links, panels))
@@ -101,7 +102,7 @@ def write(panels: Sequence[Panel], theme: Theme, rows: bool) -> Source:
         fontname="Arial",
         labelloc="b",
         labeljust="l",
-        label=legend(theme, partly=partly, still=still, changed=changed),
+        **({"label": legend(theme, partly=partly, still=still, changed=changed)} if explained else {}),
         **(_CHEAP if large else {}),
     )
     graph.set_node_defaults(shape="plain", fontname="Arial", fontsize="10")
@@ -197,8 +198,12 @@ def _add_view(
         graph.add_node(pydot.Node(name, id=name, label=label, **_class(state)))
         entries[key] = exits[key] = [name]
     ends = _Ends(entries, exits)
+    masks: set[str] = set()
     for link in view.links:
-        graph.add_edge(_edge(link, ends, view, writer, bool(heading)))
+        # One of the dotted arrows from a mask says what they are.
+        silent = link.mask and link.source in masks
+        masks |= {link.source} if link.mask else set()
+        graph.add_edge(_edge(link, ends, view, writer, nested=bool(heading), silent=silent))
     for edge in _sharing(view, ends, writer.theme):
         graph.add_edge(edge)
     return ends
@@ -224,9 +229,8 @@ def _add_nested(
         box |= {"color": _quoted(theme.changed), "penwidth": "3"}
     cluster = writer.cluster(**box, margin="12", label=_quoted(""))
     figures = card.figures
-    amount = "" if note.text else figures.amount
-    parts = [f"nested {card.classes[0]}", plural(inner.layers, "layer"), amount, figures.share, note.text]
-    heading = header(card.name, ", ".join(part for part in parts if part), figures, theme, 14)
+    below = f"nested {card.classes[0]}, {plural(inner.layers, 'layer')}, {figures.amount}, {figures.share}"
+    heading = header(card.name, below, figures, theme, 14, note.text)
     graph.add_subgraph(cluster)
     ends = _add_view(cluster, inner, notes, writer, prefix, heading)
     if len(inner.inputs) != 1:
@@ -237,7 +241,7 @@ def _add_nested(
     return ends
 
 
-def _edge(link: Link, ends: _Ends, view: View, writer: _Writer, nested: bool) -> pydot.Edge:
+def _edge(link: Link, ends: _Ends, view: View, writer: _Writer, *, nested: bool, silent: bool) -> pydot.Edge:
     source, target = ends.of(link)
     edge = pydot.Edge(source, target)
     # An input says its shape itself, unless it is drawn as a heading.
@@ -246,7 +250,7 @@ def _edge(link: Link, ends: _Ends, view: View, writer: _Writer, nested: bool) ->
     if link.mask:
         edge.set("style", "dotted")
         shape = "mask"
-    if writer.shapes and shape:
+    if writer.shapes and shape and not silent:
         edge.set("label", edge_label(shape, writer.theme))
     return edge
 

@@ -22,7 +22,7 @@ def draw(
         theme: `"light"` or `"dark"`.
         detail: `"weights"`: a row for each weight. `"layers"`: a card for each layer with
             weights. `"blocks"`: blocks in one card each, repeats as `×N`. `"overview"`: as
-            few cards as three in a hundred layers, but three at least. `"auto"`: the first of
+            few cards as three in a hundred layers, but one at least. `"auto"`: the first of
             the first three that fits on a page.
         title: The heading. `None` for the model's name, `""` for no heading.
 
@@ -82,7 +82,7 @@ def draw_change(
 def draw_pair(
     before: ModelGraph, after: ModelGraph, *, theme: str = "light", detail: Detail = "auto"
 ) -> tuple[Drawing, Drawing]:
-    """Return what `draw_change` shows as two pictures without headings.
+    """Return what `draw_change` shows as two pictures without headings and legend.
 
     Raises:
         RenderError: If there is no such theme or detail; names near misses.
@@ -91,7 +91,7 @@ def draw_pair(
     panels, rows = _panels(before, after, detail, ("before", "after"))
     drawings = []
     for panel in panels:
-        source = write([Panel(panel.view, "", panel.notes)], colors, rows)
+        source = write([Panel(panel.view, "", panel.notes)], colors, rows, explained=False)
         text = outline(panel.view, panel.title, panel.notes, rows)
         title = f"{panel.title}: {panel.view.figures.summary}"
         drawings.append(Drawing(title, source.text, text, colors, source.tips, source.members))

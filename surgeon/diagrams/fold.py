@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from surgeon.diagrams.names import block_of, is_automatic
-from surgeon.diagrams.view import Card, Row, View
+from surgeon.diagrams.view import Card, View
 
 _JOINTS = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
 _ROW_PREFIX = {"BatchNormalization": "bn "}
@@ -53,12 +53,12 @@ def folded(key: str, cards: Sequence[Card]) -> Card:
         key=key,
         classes=tuple(name for card in cards for name in card.classes),
         members=tuple(member for card in cards for member in card.members),
-        rows=head.rows + tuple(_led(row, card) for card in cards[1:] for row in card.rows),
+        rows=head.rows + tuple(row.led(_prefix(card)) for card in cards[1:] for row in card.rows),
         shape=cards[-1].shape,
         fresh=tuple(member for card in cards for member in card.fresh),
         was=" → ".join(card.was for card in cards if card.was),
     )
 
 
-def _led(row: Row, card: Card) -> Row:
-    return replace(row, label=_ROW_PREFIX.get(card.classes[0], f"{card.name}/") + row.label)
+def _prefix(card: Card) -> str:
+    return _ROW_PREFIX.get(card.classes[0], f"{card.name}/")

@@ -23,6 +23,7 @@ _WAYS = (
     "nslimit=1; nslimit1=1; mclimit=0.2; splines=line;",
     "nslimit=0.1; nslimit1=0.1; mclimit=0.05; searchsize=5; splines=line;",
 )
+_CHILD = str(Path(__file__).with_name("graphviz_child.py"))
 _IN_PYGRAPHVIZ = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -86,9 +87,13 @@ def _run_in_time(command: list[str], dot: str) -> subprocess.CompletedProcess[by
 
 def _renderers() -> Iterator[tuple[str, list[str]]]:
     """Yield the commands that could draw, best first; each reads DOT and writes SVG."""
-    if sys.executable and importlib.util.find_spec("pygraphviz") is not None:
+    found = importlib.util.find_spec("pygraphviz") if sys.executable else None
+    if found is not None:
+        for folder in found.submodule_search_locations or ():
+            yield "pygraphviz", [sys.executable, "-I", "-S", _CHILD, folder]
+        # Should its inside have changed: the way that it documents.
         yield "pygraphviz", [sys.executable, "-c", _IN_PYGRAPHVIZ, json.dumps(sys.path)]
     beside = Path(sys.executable or ".").parent
     for name in ("graphviz-pure", "dot"):
-        if found := shutil.which(name) or shutil.which(name, path=str(beside)):
-            yield name, [found, "-Tsvg"]
+        if program := shutil.which(name) or shutil.which(name, path=str(beside)):
+            yield name, [program, "-Tsvg"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _WORD = "block|stage|layer|cell|unit|group|encoder|decoder|stack|stem|module"
 # Tried in turn; the first one that matches wins. The comments name the models they come from.
@@ -16,6 +17,18 @@ _BLOCKS = tuple(
         rf"^((?:[a-z]+\d*_)*?(?:{_WORD})_?\d+(?:_(?:{_WORD})_?\d+)*)[_/.-]",  # ConvNeXt, transformers
     )
 )
+_SHORT = {
+    "BatchNormalization": "BN",
+    "LayerNormalization": "LN",
+    "GlobalAveragePooling2D": "GAP",
+    "GlobalMaxPooling2D": "GMP",
+    "ZeroPadding2D": "Pad",
+    "DepthwiseConv2D": "DWConv",
+    "SeparableConv2D": "SepConv",
+    "MaxPooling2D": "MaxPool",
+    "AveragePooling2D": "AvgPool",
+    "Activation": "Act",
+}
 _SUFFIX = re.compile(r"_((?:stem_|reduce_|reduction_|normal_)?\d+)$")
 _NUMBER = re.compile(r"\d+(?:[a-z](?![a-z]))?")
 
@@ -53,6 +66,7 @@ def is_automatic(name: str, class_name: str) -> bool:
     return stem.replace("_", "") == class_name.lower()
 
 
+@lru_cache(maxsize=4096)
 def pattern_of(name: str) -> str:
     """Return the name with numbers left open; names of repeats have the same pattern.
 
@@ -61,3 +75,13 @@ def pattern_of(name: str) -> str:
         (True, True)
     """
     return re.sub(r"_?#", "#", _NUMBER.sub("#", name)).rstrip("#")
+
+
+def short(class_name: str) -> str:
+    """Return a class name as a card with many of them calls it.
+
+    Example:
+        >>> short("BatchNormalization"), short("Dense")
+        ('BN', 'Dense')
+    """
+    return _SHORT.get(class_name, class_name)

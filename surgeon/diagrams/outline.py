@@ -20,9 +20,11 @@ def _sentence(card: Card) -> str:
     if not card.rows:
         name = f"{card.name}: " if card.kind not in ("shared", "block") else ""
         return clean(name + chip_text(card, name_inputs=False))
-    name = f"{card.name} … {card.last} ×{card.repeats}" if card.repeats > 1 else card.name
+    name = f"{card.name} … {card.last}" if card.last and card.last != card.name else card.name
+    name += f" ×{card.repeats}" if card.repeats > 1 else ""
     what = plural(card.layers, "layer") if card.kind == "block" else chain(card.classes)
-    return clean(f"{name}: {what}, {card.figures.share}, {card.figures.amount}")
+    told = ", ".join(filter(None, (what, card.kinds, card.ends, card.figures.share, card.figures.amount)))
+    return clean(f"{name}: {told}")
 
 
 def outline(view: View, title: str, notes: Mapping[str, Note], rows: bool) -> str:
@@ -44,7 +46,7 @@ def _branch(view: View, notes: Mapping[str, Note], rows: bool, indent: str, pref
         twig, below = ("└─ ", "   ") if number == last else ("├─ ", "│  ")
         note = notes.get(prefix + key)
         remark = f"  [{note.text}]" if note and note.text else ""
-        shape = text_of_shape(card.shape) if card.kind != "input" else ""
+        shape = text_of_shape(card.shape) if card.kind != "input" and not card.ends else ""
         arrow = f" → {shape}" if shape else ""
         yield f"{indent}{twig}{GLYPHS[card.figures.freeze]} {sentence(card)}{arrow}{remark}"
         if card.inner:

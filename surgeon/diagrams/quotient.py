@@ -59,9 +59,9 @@ def contract(view: View, owner: Owner, make: Make) -> View:
             continue
         port = link.port if made[source].inner else 0
         slot = link.slot if made[target].inner else 0
-        joined = replace(link, source=source, target=target, port=port, slot=slot)
-        if (source, port, target, slot) not in links or links[source, port, target, slot].mask:
-            links[source, port, target, slot] = joined
+        end = (source, port, target, slot)
+        if end not in links or links[end].mask:
+            links[end] = Link(source, target, link.shape, port, slot, link.mask)
     contracted = replace(
         view,
         cards=made,
@@ -104,6 +104,8 @@ def levelled(view: View, owner: Owner, drifting: Collection[str] = ()) -> dict[s
 
 def union(views: Sequence[View]) -> View:
     """Return the cards and links of several views of one model; the last one's card wins."""
+    if len(views) == 1:
+        return views[0]
     first = views[-1]
     cards = {key: card for view in views for key, card in view.cards.items()}
     links = {(link.source, link.port, link.target, link.slot): link for view in views for link in view.links}
@@ -113,6 +115,6 @@ def union(views: Sequence[View]) -> View:
         links=tuple(links.values()),
         outputs=tuple(dict.fromkeys(output for view in views for output in view.outputs)),
     )
-    if len(views) > 1 and nx.is_directed_acyclic_graph(digraph(merged)):
+    if nx.is_directed_acyclic_graph(digraph(merged)):
         return replace(merged, cards={key: cards[key] for key in _ordered(merged)})
     return merged

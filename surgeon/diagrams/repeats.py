@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from surgeon.diagrams.figures import Figures
@@ -25,17 +26,22 @@ def repeats(likeness: Likeness) -> Callable[[View], dict[str, str]]:
     def assign(view: View) -> dict[str, str]:
         predecessors, successors = view.predecessors(), view.successors()
         outputs = {key for key, _ in view.outputs}
-        signs = {key: _sign(card, likeness) for key, card in view.cards.items()}
         owner = {key: key for key in view.cards}
+
+        @cache  # few cards of a graph with branches are ever compared, some of them twice
+        def sign(key: str) -> Hashable | None:
+            return _sign(view.cards[key], likeness)
+
         for key in view.cards:
             source = next(
                 (
                     source
                     for source in predecessors[key]
-                    if signs[key] is not None
-                    and signs[key] == signs[source]
-                    and successors[source] == [key]
+                    if successors[source] == [key]
                     and source not in outputs
+                    and pattern_of(view.cards[source].name) == pattern_of(view.cards[key].name)
+                    and sign(key) is not None
+                    and sign(key) == sign(source)
                 ),
                 None,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -31,6 +31,10 @@ class Row:
     weight: Weight
     other: Weight | None = None
 
+    def led(self, prefix: str) -> Row:
+        """Return the row with a label that begins with `prefix`."""
+        return Row(self.path, prefix + self.label, self.weight, self.other)
+
 
 @dataclass(frozen=True)
 class Card:
@@ -53,6 +57,8 @@ class Card:
         fresh: The members that the compared model does not have.
         was: The class that this layer has in the compared model, if it has another one.
         also: Names of what it reads besides, where an arrow would be too long to follow.
+        kinds: What it is made of, where an overview tells it: `"Conv2D ×13, Dense ×3"`.
+        ends: Shapes of the model's inputs and outputs on it, likewise: `"224×224×3 → 1000"`.
     """
 
     key: str
@@ -71,6 +77,8 @@ class Card:
     fresh: tuple[str, ...] = ()
     was: str = ""
     also: tuple[str, ...] = ()
+    kinds: str = ""
+    ends: str = ""
 
     @cached_property
     def figures(self) -> Figures:
@@ -109,6 +117,7 @@ class View:
         links: The arrows.
         inputs: Card of each input, in the model's order.
         outputs: Card and port of each output, in the model's order.
+        gives: Shapes of the outputs, in the same order.
     """
 
     name: str
@@ -117,6 +126,7 @@ class View:
     links: tuple[Link, ...]
     inputs: tuple[str, ...]
     outputs: tuple[tuple[str, int], ...]
+    gives: tuple[Shape | None, ...] = ()
 
     @property
     def figures(self) -> Figures:
@@ -173,25 +183,32 @@ def view_of(graph: ModelGraph) -> View:
         links=tuple(links.values()),
         inputs=tuple(ref.node for _, ref in refs_in(graph.inputs)),
         outputs=tuple((ref.node, ref.index) for _, ref in refs_in(graph.outputs)),
+        gives=tuple(graph.spec(ref).shape for _, ref in refs_in(graph.outputs)),
     )
 
 
 def _card_of(node: Node, graph: ModelGraph) -> Card:
-    card = Card(
+    kind: Kind = "input" if node.is_input else "layer"
+    path, origin, inner = node.path or node.name, "", None
+    rows: tuple[Row, ...] = ()
+    if node.call_index > 0 and (node.weights or node.inner):
+        first = next((other.key for other in graph if other.name == node.name), "")
+        kind, origin = "shared", first if first != node.key else ""
+    elif kind == "layer":
+        rows = tuple(Row(f"{path}/{weight.path}", weight.path, weight) for weight in node.weights)
+        inner = view_of(node.inner) if node.inner else None
+    return Card(
         key=node.key,
         name=node.name,
         classes=(node.class_name,),
         members=(node.key,),
+        kind=kind,
+        rows=rows,
         shape=node.outputs[0].shape if node.outputs else None,
-        path=node.path or node.name,
+        inner=inner,
+        path=path,
+        origin=origin,
     )
-    if node.is_input:
-        return replace(card, kind="input")
-    if node.call_index > 0 and (node.weights or node.inner):
-        first = next((other.key for other in graph if other.name == node.name), "")
-        return replace(card, kind="shared", origin=first if first != node.key else "")
-    rows = tuple(Row(f"{card.path}/{weight.path}", weight.path, weight) for weight in node.weights)
-    return replace(card, rows=rows, inner=view_of(node.inner) if node.inner else None)
 
 
 def text_of_shape(shape: Shape | None) -> str:

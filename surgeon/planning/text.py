@@ -67,9 +67,14 @@ def _change_lines(changes: Sequence[Change]) -> list[str]:
     """Return the first edits in full and the rest counted by kind; what lost its weights is always said."""
     lost = [change for change in changes if change.kind == "refitted"]
     others = [change for change in changes if change.kind != "refitted"]
-    lines = [f"{VERBS.get(change.kind, change.kind)} {change}" for change in [*others[:SHOWN], *lost]]
+    lines = [change_text(change) for change in [*others[:SHOWN], *lost]]
     rest = Counter(VERBS.get(change.kind, change.kind) for change in others[SHOWN:])
     return lines + [f"and {verb} {count:,} more" for verb, count in rest.items()]
+
+
+def change_text(change: Change) -> str:
+    """Return what an edit does to the structure: `"inserts drop: Dropout (after conv)"`."""
+    return f"{VERBS.get(change.kind, change.kind)} {change}"
 
 
 def _totals(plan: Plan) -> list[str]:

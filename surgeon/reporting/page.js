@@ -20,6 +20,12 @@
     if (css) element.className = css;
     return element;
   }
+  function named(path) {
+    // A long name breaks after a word of it.
+    var made = make("span");
+    path.match(/[^_\/]*[_\/]?/g).forEach(function (part) { if (part) made.append(part, make("wbr")); });
+    return made;
+  }
   function number(count) { return count.toLocaleString("en-US"); }
 
   // Figures --------------------------------------------------------------------------------------
@@ -79,9 +85,10 @@
   function fill() {
     rows.forEach(function (element, index) {
       var row = data[index], sum = figures(row[3], side), cells = element.cells;
-      cells[0].textContent = row[0];
+      cells[0].textContent = "";
+      cells[0].appendChild(named(row[0]));
       if (changes[index] && (side === 1 || changes[index] === "removed")) {
-        cells[0].appendChild(make("span", changes[index], "badge"));
+        cells[0].append(" ", make("span", changes[index], "badge"));
       }
       cells[1].textContent = row[1];
       cells[2].textContent = row[2];

@@ -12,6 +12,7 @@ from surgeon.diagrams.figures import plural
 from surgeon.diagrams.text import escape
 from surgeon.planning import Plan
 from surgeon.planning.plan import Outcome
+from surgeon.planning.text import change_text
 from surgeon.validation import ValidationReport
 
 _MOST = 40  # lines of one list; the rest is counted
@@ -34,9 +35,10 @@ def rules_section(plan: Plan | None) -> str:
 def _rule(outcome: Outcome) -> str:
     before, after = (sum(getattr(w, when) for w in outcome.weights) for when in ("before", "after"))
     changes = [f"{w.path}: {w.before:,} → {w.after:,} of {w.size:,} train" for w in outcome.weights]
-    changes += [f"replaces {change}" for change in outcome.changes]
+    changes += map(change_text, outcome.changes)
     reasons = Counter(reason for _, reason in outcome.skipped)
-    facts = [f"{plural(len(outcome.matched), 'layer')} matched", f"{before:,} → {after:,} elements train"]
+    facts = [f"{plural(len(outcome.matched), 'layer')} matched"]
+    facts += [f"{before:,} → {after:,} elements train"] if outcome.weights else []
     facts += [f"{count:,} skipped ({reason})" for reason, count in reasons.items()]
     if outcome.held:
         still = "moves again" if outcome.rule.startswith("train") else "holds still"

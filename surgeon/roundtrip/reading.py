@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 
 from surgeon import _keras, paths
-from surgeon.errors import ModelError, NoGraphError
+from surgeon.errors import ModelError, NoGraphError, not_loaded
 from surgeon.graph import ModelGraph, Node, Ref, TensorSpec, Weight, map_leaves
 from surgeon.partial import PartialVariable
 from surgeon.partial.layer import STILL
@@ -246,7 +246,7 @@ def _why_no_graph(model: Any) -> str:
         return (
             f"{name} is subclassed and has no graph: only functional and Sequential models can be operated on"
         )
-    return f"expected a keras.Model, not {type(model).__name__}"
+    return f"expected a keras.Model, not {type(model).__name__}{not_loaded(model)}"
 
 
 def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:

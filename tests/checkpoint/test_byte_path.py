@@ -89,6 +89,15 @@ def both(tmp_path_factory) -> Both:
     return Both(folder, base / "moved", base / "saved", by_bytes, by_keras, stock)
 
 
+def test_files_that_keras_converts_tell_their_architecture_too(both):
+    names = {Path(done.source).name: done.architecture for done in both.by_keras.converted}
+    assert len(names) == 15
+    # With or without an optimizer, the model is the same; a legacy file names its arrays in another way.
+    assert len({name for file, name in names.items() if not file.startswith("legacy")}) == 1
+    assert len(set(names.values())) == 2
+    assert "" not in names.values()
+
+
 def weights_member(path: Path) -> bytes:
     """Return the HDF5 part of a checkpoint."""
     if path.suffix == ".h5":

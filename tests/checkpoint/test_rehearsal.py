@@ -75,6 +75,8 @@ def test_a_dry_run_knows_plans_and_what_is_done(folder, tmp_path):
     every = convert(folder, [], out, plans=plans, dry_run=True, resume=False, move_bytes=False)
     assert {planned.how for planned in every.planned} == {"keras"}
     assert len(every.planned) == 3
+    names = {Path(planned.source).name: planned.architecture for planned in every.planned}
+    assert names["a.keras"] == names["b.keras"] != names["other.keras"] != ""
 
 
 def test_only_files_that_are_new(folder, tmp_path):

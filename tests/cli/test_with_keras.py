@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import surgeon as sg
 from surgeon.cli.app import app
+from surgeon.errors import SurgeonError
 from tests import zoo
 from tests.helpers import assert_same_outputs
 
@@ -230,3 +234,109 @@ def test_exports(model, tmp_path):
     run("export", model, "-o", tmp_path / "graph.json", code=2)
     assert not (tmp_path / "graph.json").exists(), "the shares are there already"
     run("export", model, "-o", tmp_path / "graph.gml", code=2)
+
+
+def test_a_narrow_window_breaks_no_name(tmp_path):
+    x = image = keras.Input((4,), name="in")
+    names = [f"encoder_{number}_self_attention_output_projection_dense" for number in range(3)]
+    for name in (*names, "head"):
+        x = keras.layers.Dense(3, name=name)(x)
+    path, steps, tuned = (tmp_path / name for name in ("long.keras", "rules.yaml", "tuned.keras"))
+    keras.Model(image, x).save(path)
+    steps.write_text("rules:\n- train: head\n  kernel: {channels: [0]}\n", encoding="utf-8")
+    run("rewrite", path, "-r", steps, "-o", tuned)
+    narrow, wide = (
+        CliRunner().invoke(app, ["inspect", str(tuned)], env={"COLUMNS": columns}).stdout
+        for columns in ("80", "200")
+    )
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert sum("Dense" in line for line in narrow.splitlines()) == 4, "a line for each layer"
+    for number in range(3):
+        assert re.search(rf"encoder_{number}\S*…\S*dense ", narrow), "both ends of a name are there"
+    assert "kernel (33.3% trains)" in narrow
+    assert "--json" in narrow
+    assert all(name in wide for name in names)
+    assert "kernel 3×3 (33.3% trains)" in wide
+
+
+def test_what_goes_into_a_pipe_is_as_wide_as_it_needs(tmp_path, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    name = "a_name_that_would_not_fit_a_table_in_eighty_columns_however_it_was_drawn"
+    path = tmp_path / "long.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=name)]).save(path)
+    (line,) = [
+        line for line in CliRunner().invoke(app, ["inspect", str(path)]).stdout.splitlines() if name in line
+    ]
+    assert "kernel 4×3" in line
+
+
+def test_what_looks_like_markup_in_a_name_is_none(tmp_path):
+    names = ("a[bold]b", ":smiley:")
+    path = tmp_path / "run[1].keras"
+    keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(3, name=name) for name in names)]).save(path)
+    for columns in ("80", "200"):
+        shown = CliRunner().invoke(app, ["inspect", str(path)], env={"COLUMNS": columns}).stdout
+        assert all(name in shown for name in names)
+
+
+OWN = """
+import keras
+
+@keras.saving.register_keras_serializable("own_package")
+class Own(keras.Model):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.head = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.head(x)
+"""
+
+
+def test_a_class_of_ones_own_is_let_in_by_import(tmp_path, monkeypatch):
+    (tmp_path / "own_module.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = importlib.import_module("own_module").Own()
+    own(np.zeros((1, 4), "float32"))
+    path = tmp_path / "own.keras"
+    own.save(path)
+    assert "name the module that defines it with --import" in run("inspect", path, code=1).stderr
+    refused = run("inspect", path, "--import", "own_module", code=1).stderr
+    assert "is subclassed and has no graph" in refused
+    assert "not expect" not in refused
+    # The same for the model that bare weights belong to.
+    bare = tmp_path / "own.weights.h5"
+    own.save_weights(bare)
+    said = run("inspect", bare, "--model", path, "--import", "own_module", code=1).stderr
+    assert "is subclassed and has no graph" in said
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_what_nobody_expected_is_one_line_too(model, monkeypatch, debug):
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("of all things,\nhere")
+
+    monkeypatch.setattr("surgeon.cli.inventory.Inventory.of", fail)
+    result = CliRunner().invoke(app, [*debug, "inspect", str(model)], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    if debug:
+        assert isinstance(result.exception, ZeroDivisionError)
+    else:
+        assert result.stderr == (
+            "error: surgeon inspect did not expect ZeroDivisionError: of all things, here; "
+            "surgeon --debug inspect … shows where\n"
+        )
+
+
+def test_a_variable_shows_tracebacks_too(model, monkeypatch):
+    monkeypatch.setattr("surgeon.cli.inventory.Inventory.of", lambda _: 1 / 0)
+    result = CliRunner().invoke(app, ["inspect", str(model)], env={"SURGEON_DEBUG": "1"})
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_a_path_instead_of_a_model_says_what_to_do(model):
+    rules = sg.freeze("dense_1")
+    for act in (lambda path: sg.plan(path, rules), lambda path: sg.rewrite(path, rules), sg.seal, sg.diagram):
+        for path in (model, str(model)):
+            with pytest.raises(SurgeonError, match=r"load it first: keras\.saving\.load_model\('.*keras'\)"):
+                act(path)

@@ -117,6 +117,10 @@ def test_debug_shows_the_traceback(tmp_path):
 
 def test_usage_errors_have_exit_code_2(tmp_path, rules):
     model, bare = write(tmp_path / "a.keras"), write(tmp_path / "b.weights.h5")
+    presets, saved, bare_folder = (tmp_path / name for name in ("preset", "saved", "empty"))
+    for path in (presets / "config.json", presets / "model.weights.h5", saved / "saved_model.pb"):
+        write(path, b"")
+    bare_folder.mkdir()
     text, new = write(tmp_path / "c.txt", b""), tmp_path / "new.keras"
     copy = write(tmp_path / "copy.keras")
     bad_rules = write(tmp_path / "bad.yaml", b"rules:\n- freez: dense\n")
@@ -124,6 +128,13 @@ def test_usage_errors_have_exit_code_2(tmp_path, rules):
         (("inspect", tmp_path / "missing.keras"), "does not exist"),
         (("inspect", text), "is not a checkpoint"),
         (("inspect", bare), "--model FILE"),
+        (("inspect", tmp_path), "say which file in it (a.keras, b.weights.h5, copy.keras), or convert all"),
+        (("diff", model, saved), "a SavedModel holds functions, but no layers"),
+        (
+            ("report", presets, model, "-o", tmp_path / "x.html"),
+            "from_preset of keras_hub) and save it as one",
+        ),
+        (("inspect", bare_folder), "there is no checkpoint in it; give a file"),
         (("rewrite", model, "--rules", rules), "--out"),
         (("rewrite", model, "--rules", rules, "-o", tmp_path / "x.h5"), "must end in .keras or .weights.h5"),
         (("rewrite", model, "--rules", rules, "-o", model), "is what is read here"),

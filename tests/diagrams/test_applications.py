@@ -14,8 +14,6 @@ from surgeon.diagrams.view import View, view_of
 from surgeon.graph import ModelGraph
 
 NAMES = sorted(name for name in dir(keras.applications) if name[0].isupper())
-SMALL = {"VGG16", "VGG19"}
-"""23 and 26 layers: three in a hundred of them are less than one card, so that no picture has so few."""
 
 
 def check_picture(model: keras.Model, graph: ModelGraph, view: View) -> None:
@@ -40,7 +38,8 @@ def test_an_overview_of_every_application(name):
         (view,), _ = arrange([view_of(graph)], detail)
         check_picture(model, graph, view)
     (view,), _ = arrange([view_of(graph)], "overview")
-    assert view.size <= (3 if name in SMALL else 0.03 * len(model.layers))
+    # Of VGG16's 23 layers and VGG19's 26, three in a hundred are less than a card: they get that one.
+    assert view.size <= max(1, int(0.03 * len(model.layers)))
     assert draw(graph).svg.count("<svg") == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from surgeon.diagrams import draw_change
 from surgeon.diagrams.compare import compared, notes_of
 from surgeon.diagrams.detail import arrange
@@ -72,6 +74,14 @@ def test_within_nested_models():
         "encoder_2/b_1_conv": "152 newly frozen",
         "encoder_2/b_2_conv": "152 newly frozen",
     }
+
+
+def test_the_heading_of_a_nested_model_says_what_changed_on_a_line_of_its_own():
+    drawing = draw_change(nested(), nested(trains=False), detail="layers")
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", drawing.svg)
+    (below,) = [word for word in words if word.startswith("nested") and word.endswith("frozen")]
+    assert "…" not in below
+    assert words[words.index(below) + 1].endswith("newly frozen")
 
 
 def test_a_run_of_repeats_parts_where_the_change_ends():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import networkx as nx
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgeon.diagrams import draw
 from surgeon.diagrams.blocks import block, by_order, by_prefix, by_suffix, by_waist
 from surgeon.diagrams.detail import arrange
 from surgeon.diagrams.fold import fold, folded
@@ -17,6 +19,7 @@ from surgeon.diagrams.names import block_of, pattern_of
 from surgeon.diagrams.quotient import Make, contract, digraph, is_acyclic, levelled, union
 from surgeon.diagrams.repeats import Likeness, repeated, repeats
 from surgeon.diagrams.view import View, view_of
+from surgeon.graph import Ref, TensorSpec
 from tests.diagrams.graphs import MODELS, Builder, chain, nested, resnet, shared, tangle, totals, weight
 
 DETAILS = ("auto", "overview", "blocks", "layers", "weights")
@@ -86,9 +89,46 @@ def test_a_graph_of_hundreds_fits_on_a_page():
 
 
 @pytest.mark.parametrize("count", [3, 40, 130, 400])
-def test_an_overview_has_three_cards_in_a_hundred_layers(count):
+def test_an_overview_has_three_cards_in_a_hundred_layers_but_one_at_least(count):
     for graph in (tangle(count), chain(count, trains_from=count // 2), resnet(count // 7)):
-        assert shown(graph, "overview").size <= max(3, 0.03 * len(graph))
+        view = shown(graph, "overview")
+        assert view.size <= max(1, 0.03 * len(graph))
+        assert_acyclic(view)
+
+
+def test_an_overview_in_one_card_tells_what_the_model_is():
+    build = Builder()
+    joined = build.add("join", "Concatenate", build.input("left"), build.input("right", shape=(None, 7)))
+    key = build.residual("block_1", joined)
+    graph = build.graph(
+        key, build.add("head", "Dense", key, weights=(weight("kernel", (4, 5)),), shape=(None, 5))
+    )
+    (card,) = shown(graph, "overview").cards.values()
+    assert (card.name, card.last) == ("join", "head")
+    assert card.kinds == "Conv2D ×2, BN ×2, ReLU ×2, Concatenate, +2"
+    assert card.ends == "8×8×4, 7 → 8×8×4, 5"
+    assert card.layers == len(graph)
+    drawing = draw(graph, detail="overview")
+    assert card.kinds in drawing.text
+    assert "8×8×4, 7 → 8×8×4, 5" in drawing.text
+    assert ">Conv2D ×2, BN ×2, ReLU ×2, Concatenate, +2<" in drawing.svg
+    assert ">8×8×4, 7 → 8×8×4, 5<" in drawing.svg
+
+
+def test_the_shapes_of_an_overview_are_those_of_each_output():
+    build = Builder()
+    key = build.add("lstm", "LSTM", build.input(), weights=(weight("kernel", (2, 2)),))
+    specs = (TensorSpec((None, 9, 3), "float32"), TensorSpec((None, 3), "float32"))
+    build.nodes[key] = replace(build.nodes[key], outputs=specs)
+    graph = replace(build.graph(), outputs=(Ref(key, 0), Ref(key, 1)))
+    (card,) = shown(graph, "overview").cards.values()
+    assert card.ends == "8×8×4 → 9×3, 3"
+
+
+def test_an_overview_with_room_for_them_shows_inputs_apart():
+    cards = list(shown(chain(100), "overview").cards.values())
+    assert [card.kind == "input" for card in cards] == [True, False]
+    assert cards[1].ends.startswith("→ ")
 
 
 def test_an_overview_keeps_the_border_between_frozen_and_trainable():

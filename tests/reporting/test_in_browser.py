@@ -210,6 +210,28 @@ def test_a_narrow_window_has_one_column(attempt, width, side_by_side):
     assert overflow <= width
 
 
+def test_a_legend_stands_below_the_picture_and_the_table_beside_it_is_whole(attempt):
+    told = attempt("""
+        const items = [...document.querySelectorAll("#legend li")], scroll = document.querySelector(".scroll"), stage = get("stage").getBoundingClientRect();
+        const looks = items.map(li => li.querySelector("i")).filter(Boolean).map(i => { const s = page.getComputedStyle(i); return s.backgroundImage + s.backgroundColor + s.borderColor; });
+        return {texts: items.map(li => li.textContent.trim()), looks, in_picture: world().textContent.includes("bar = share"),
+                below: items.every(li => li.getBoundingClientRect().top >= stage.bottom), wide: scroll.scrollWidth - scroll.clientWidth};""")
+    words = [
+        "■ frozen",
+        "▲ trainable",
+        "◧ partly frozen",
+        "○ state",
+        "● state, held still",
+        "added / removed",
+    ]
+    assert told["texts"] == [*words, "bar = share of params"]
+    assert len(set(told["looks"])) == 5
+    assert told["looks"][1].startswith("repeating-linear-gradient")
+    assert told["below"]
+    assert not told["in_picture"]
+    assert told["wide"] == 0
+
+
 def test_nothing_from_elsewhere_is_let_in(html):
     outside = html.replace(
         "</body>", '<img src="https://example.com/x.png"><script>window.evil = 1</script></body>'

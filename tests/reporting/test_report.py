@@ -77,7 +77,10 @@ def check_is_sealed(html: str) -> None:
 def test_every_model_has_a_report(name):
     html = sg.report(MODELS[name], MODELS[name]).html
     check_is_sealed(html)
-    assert html.count("<svg") == 2
+    pictures = [
+        html.partition(f'id="world-{side}"')[2].partition("</div>")[0] for side in ("before", "after")
+    ]
+    assert [picture.count("<svg") for picture in pictures] == [1, 1]
 
 
 def test_names_are_data():
@@ -141,6 +144,22 @@ def test_a_report_of_a_rewritten_model(tmp_path):
     shown = sum(w[5] for row in rows.values() for w in row[3])
     assert shown == sum(v.value.shape.num_elements() for v in tuned.trainable_variables)
     check_is_sealed(report.html)
+
+
+def test_edits_of_the_structure_are_called_what_they_are():
+    model = zoo.mlp()
+    steps = [
+        sg.insert_after("dense_1", layers.Dropout(0.1, name="drop")),
+        sg.remove("dense_2"),
+        sg.freeze("*"),
+    ]
+    plan = sg.plan(model, steps)
+    html = sg.report(plan.before, plan.after, plan=plan).html
+    assert "<li>inserts drop: Dropout" in html
+    assert "<li>removes dense_2: Dense" in html
+    assert "replaces" not in html.partition('id="panel-rules"')[2].partition("</section>")[0]
+    assert "0 → 0 elements" not in html
+    assert "→ 0 elements train" in html
 
 
 def test_a_difference_is_told():
