@@ -248,8 +248,8 @@ def _outcome(rule: StructureRule | Repeat, done: Performed) -> Outcome:
 def _find(rule: TrainabilityRule | LoraRule, nodes: list[Node], world: World) -> list[Node]:
     try:
         return list(rule.selector.resolved(world).find(nodes))
-    except NoMatchError as error:
-        raise NoMatchError(f"{rule.origin}: {rule}: {error}") from error
+    except RuleError as error:
+        raise type(error)(f"{rule.origin}: {rule}: {error}") from error
 
 
 def _variables(node: Node) -> list[Any]:

@@ -8,9 +8,33 @@ import keras
 import numpy as np
 
 from surgeon.graph import Node, Ref
+from surgeon.planning.attention_uses import HEADS
 
 MERGES = frozenset(["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"])
 """Operations that join tensors channel by channel."""
+
+_ALONE = (None, keras.activations.linear, keras.activations.relu)
+
+
+def is_alone(node: Node) -> bool:
+    """Whether a layer's activation looks at each channel alone, as a softmax does not.
+
+    It is tried out, on numbers: an activation may be anybody's function.
+
+    Args:
+        node: A call of the layer.
+    """
+    activation = getattr(node.op, "activation", None)
+    if activation in _ALONE or not callable(activation):
+        return True
+    if isinstance(activation, keras.layers.Layer) and activation.weights:
+        return False  # it has some for each channel
+    numbers = np.linspace(-2.0, 3.0, 12, dtype="float32").reshape(3, 4)
+    whole, part = (
+        keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(x)))
+        for x in (numbers, numbers[:, 1:])
+    )
+    return whole.shape == numbers.shape and bool(np.allclose(whole[:, 1:], part, atol=1e-6))
 
 
 def stays_zero(node: Node, zero: Sequence[bool]) -> bool:
@@ -33,7 +57,8 @@ def stays_zero(node: Node, zero: Sequence[bool]) -> bool:
     kind = node.class_name
     if kind == "Multiply":
         return any(zero)
-    makes_its_own = kind == "BatchNormalization" or hasattr(node.op, "kernel") or "Separable" in kind
+    makes_its_own = kind in HEADS or kind == "BatchNormalization" or "Separable" in kind
+    makes_its_own = makes_its_own or hasattr(node.op, "kernel")
     return (makes_its_own or all(zero)) and _zero_of_zero(node)
 
 
@@ -46,6 +71,8 @@ def _zero_of_zero(node: Node) -> bool:
         return not np.any(np.asarray(node.op.offset))
     if kind == "ReLU":
         return not (node.config.get("threshold") and node.config.get("negative_slope"))
+    if not is_alone(node):
+        return False
     if callable(activation):
         return not np.any(keras.ops.convert_to_numpy(activation(keras.ops.zeros((1, 2)))))
     return kind not in ("Sigmoid", "HardSigmoid")
