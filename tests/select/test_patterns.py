@@ -148,3 +148,12 @@ def test_a_pattern_is_followed_not_sought():
         assert len(sg.find(chain_of(length), block)) == length // 4
         counts.append(asked)
     assert counts == [100, 200]  # only what a BatchNormalization before a ReLU reads is asked
+
+
+def test_one_name_is_one_node_but_for_alternatives():
+    x = sg.any_tensor("x")
+    with pytest.raises(sg.RuleError, match="two nodes of the pattern are called 'a'"):
+        sg.pattern(sg.node("a", "dense_*")(sg.node("a", "conv_*")(x)))
+    act = sg.either(sg.node("act", sg.isa("ReLU")), sg.node("act", sg.isa("Activation")))
+    found = sg.find(zoo.cnn(), sg.pattern(sg.node("pool", "pool_1")(act))).expect(1)
+    assert found[0].act.name == "relu_1"
