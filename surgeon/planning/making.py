@@ -11,8 +11,8 @@ import keras
 
 from surgeon import paths
 from surgeon.errors import NoMatchError, RuleError, SelectionError, WeightNameError, near_misses
-from surgeon.graph import Change, ModelGraph, Node, paths_beside
-from surgeon.planning.after import after_graph
+from surgeon.graph import Change, ModelGraph, Node, Weight, paths_beside
+from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, weight_sites
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
@@ -78,6 +78,7 @@ class _Maker:
         self.number = 0
         self.still: dict[str, bool] = {}
         self.adapters: list[Adapter] = []
+        self.lora: dict[str, tuple[Weight, ...]] = {}
 
     def outcome(self, rule: Any) -> Outcome:
         self.number += 1
@@ -105,7 +106,7 @@ class _Maker:
             size=added
             + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.surgery.graph, sizes, self.still),
+            after=after_graph(self.surgery.graph, sizes, self.still, self.lora),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
@@ -118,8 +119,12 @@ class _Maker:
             raise NoMatchError(f"{rule.origin}: {rule} matches only layers without weights: {some}")
         _check_names(rule, covered)
         held = self._hold_state(rule, spoken)
-        changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
+        try:
+            changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
+        except RuleError as error:  # it names the rule, not where it was written
+            raise type(error)(f"{rule.origin}: {error}") from error
         skipped = [(node.path, "no weights") for node in matched if not _variables(node)]
+        skipped += _without_named(rule, matched, spoken)
         skipped += [
             (change.path, "already so") for change in changes if _no_change(self.asks[change.path], change)
         ]
@@ -171,6 +176,7 @@ class _Maker:
             shape = adapted.weight.shape
             size = rule.rank * (math.prod(shape[:-1]) + shape[-1])
             self.adapters.append(Adapter(node.path, rule.rank, rule.alpha, size))
+            self.lora[node.path] = lora_weights(adapted.weight, rule.rank)
             changes.append(WeightChange(adapted.path, adapted.weight.size, before, 0))
         if not changes:
             raise NoMatchError(
@@ -250,6 +256,16 @@ def _find(rule: TrainabilityRule | LoraRule, nodes: list[Node], world: World) ->
         return list(rule.selector.resolved(world).find(nodes))
     except RuleError as error:
         raise type(error)(f"{rule.origin}: {rule}: {error}") from error
+
+
+def _without_named(
+    rule: TrainabilityRule, matched: list[Node], spoken: list[WeightSite]
+) -> list[tuple[str, str]]:
+    """Return the layers that have weights, but none of those that the rule names."""
+    named = {id(weight.variable) for weight in spoken}
+    what = " or ".join([*rule.weights, *rule.selections])
+    others = [(node.path, [id(v) for v in _variables(node)]) for node in matched]
+    return [(path, f"no {what}") for path, own in others if own and not named.intersection(own)]
 
 
 def _variables(node: Node) -> list[Any]:

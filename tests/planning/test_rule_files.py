@@ -150,6 +150,11 @@ def test_what_is_not_there_is_called_by_its_line(load):
         sg.plan(zoo.mlp(), load("rules:\n- remove: {chain: {a: {isa: Conv2D}, b: {isa: ReLU}}}\n"))
 
 
+def test_a_selection_that_does_not_fit_is_called_by_its_line(load):
+    with pytest.raises(sg.SelectionError, match=r"rules\.yaml:3: train\('head', .*: .*head/kernel"):
+        sg.plan(zoo.mlp(), load("rules:\n\n- train: head\n  kernel: {channels: [99]}\n"))
+
+
 def test_rules_of_a_file_are_called_by_their_line(load):
     with pytest.raises(sg.NoMatchError, match=r"rules\.yaml:4: remove\('hiden'\): .*close: 'hidden'"):
         sg.plan(zoo.cnn(), load("rules:\n- freeze: 'conv_1'\n\n- remove: hiden\n"))
