@@ -21,7 +21,7 @@ tuned = plan.apply(model)
 
 
 def patient():
-    """One Dense that is called three times, one in a nested model, one that already is a gelu, a narrow one."""
+    """A Dense that is called three times, one in a nested model, one that is a gelu already, a narrow one."""
     inner_in = keras.Input((64,), name="inner_in")
     inner = keras.Model(inner_in, layers.Dense(80, "relu", name="inside")(inner_in), name="nested")
     shared = layers.Dense(64, "relu", name="shared")
