@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,12 +30,18 @@ def is_alone(node: Node) -> bool:
         return True
     if isinstance(activation, keras.layers.Layer) and activation.weights:
         return False  # it has some for each channel
-    numbers = np.linspace(-2.0, 3.0, 12, dtype="float32").reshape(3, 4)
-    whole, part = (
-        keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(x)))
-        for x in (numbers, numbers[:, 1:])
-    )
-    return whole.shape == numbers.shape and bool(np.allclose(whole[:, 1:], part, atol=1e-6))
+    shape = (*(2,) * (_rank(node) - 1), 4)
+    numbers = np.linspace(-2.0, 3.0, int(np.prod(shape)), dtype="float32").reshape(shape)
+    whole = _activated(activation, numbers)
+    return whole.shape == shape and np.allclose(whole[..., 2:], _activated(activation, numbers[..., 2:]))
+
+
+def _rank(node: Node) -> int:
+    return len(node.outputs[0].shape) if node.outputs else 2
+
+
+def _activated(activation: Any, numbers: Any) -> Any:
+    return keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(numbers)))
 
 
 def stays_zero(node: Node, zero: Sequence[bool]) -> bool:
@@ -74,7 +81,7 @@ def _zero_of_zero(node: Node) -> bool:
     if not is_alone(node):
         return False
     if callable(activation):
-        return not np.any(keras.ops.convert_to_numpy(activation(keras.ops.zeros((1, 2)))))
+        return not np.any(_activated(activation, np.zeros((*(2,) * (_rank(node) - 1), 2), "float32")))
     return kind not in ("Sigmoid", "HardSigmoid")
 
 
