@@ -78,6 +78,8 @@ def kernel_uses(node: Node, reads: Ids, makes: Ids) -> Uses:
     groups = node.config.get("groups", 1)
     if groups == 1:
         along = (Along("kernel", into, reads), Along("kernel", out, makes), bias)
+        # Keras's adapters are of the shape (..., in, rank) and (rank, out).
+        along = (Along("lora_kernel_a", -2, reads), Along("lora_kernel_b", -1, makes), *along)
         return Uses(node, makes, along, lambda count: {setting: count(makes)})
     # A group goes as a whole: its kernel is as deep as those of the groups that stay.
     one_each = makes[:: len(makes) // groups]

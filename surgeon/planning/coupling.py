@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from surgeon import paths
 from surgeon.graph import ModelGraph, Node, Ref, refs_in
 from surgeon.planning.attention_uses import HEADS, attention_uses, call_arguments, why_fixed
 from surgeon.planning.channel_uses import KERNELS, Ids, Uses, depthwise_uses, kernel_uses, norm_uses
@@ -135,11 +136,9 @@ class _Walker:
         given = [self.ids[ref] for ref in node.inputs if ref in self.ids]
         made = None if node.is_input or not node.outputs else self._made(node, given)
         if made is None:
-            what = (
-                "an input of the model"
-                if node.is_input
-                else f"read or made by {node.class_name} {node.path!r}"
-            )
+            closed = why_closed(node)
+            what = f"read or made by {node.class_name} {node.path!r}{closed and f', which {closed}'}"
+            what = "an input of the model" if node.is_input else what
             for ids in given:
                 self.coupling.pin(ids, f"they are {what}")
             self._pinned_outputs(node, f"they are {what}")
@@ -166,7 +165,7 @@ class _Walker:
 
     def _made(self, node: Node, given: Sequence[Ids]) -> Ids | None:
         """Return the channels of a node's output; `None` if they cannot be followed."""
-        if not given or node.inner is not None or not _is_channels_last(node) or not _is_of_keras(node):
+        if not given or not _is_open(node):
             return None
         shape, kind = node.outputs[0].shape, node.class_name
         if kind in HEADS:
@@ -286,9 +285,22 @@ def _is_channels_last(node: Node) -> bool:
     return node.config.get("data_format") in (None, "channels_last")
 
 
-def _is_of_keras(node: Node) -> bool:
-    """Whether it is the class of Keras's own that its name says, not somebody's of the same name."""
-    return bool(stock_class(node.op).__module__.partition(".")[0] == "keras")
+def _is_open(node: Node) -> bool:
+    """Whether it is what its class says: a layer of Keras's own, with the channels last and whole weights."""
+    is_of_keras = stock_class(node.op).__module__.partition(".")[0] == "keras"
+    return is_of_keras and node.inner is None and _is_channels_last(node) and not why_closed(node)
+
+
+def why_closed(node: Node) -> str:
+    """Return why a layer's weights cannot be cut, whatever its class; empty if they can."""
+    if not isinstance(node.op, keras.layers.Layer):
+        return ""
+    inside = [layer for _, layer in paths.walk(node.op)]
+    if any(getattr(layer, "quantization_mode", None) for layer in (node.op, *inside)):
+        return "is quantized"
+    if any(getattr(layer, "lora_enabled", False) for layer in inside):
+        return "has low-rank adapters inside"
+    return ""
 
 
 def _has_constants(node: Node) -> bool:

@@ -15,12 +15,19 @@ from surgeon.planning.channel_uses import Uses
 from surgeon.planning.verbs import Skipped
 
 
-def check_heads(uses: Uses | None, class_name: str) -> Uses:
+def check_heads(uses: Uses | None, class_name: str, closed: str) -> Uses:
     """Return the heads of a layer.
+
+    Args:
+        uses: The channels and heads of the layer, where they are known.
+        class_name: Its class.
+        closed: Why its weights cannot be cut; empty if they can.
 
     Raises:
         Skipped: If it has none, or they must stay.
     """
+    if closed:
+        raise Skipped(f"it {closed}")
     if uses is None or not len(uses.heads):
         known = " and ".join(list(HEADS)[:2])
         raise Skipped(f"{class_name} has no heads that can be told apart: {known} have")

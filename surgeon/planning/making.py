@@ -11,10 +11,11 @@ import keras
 
 from surgeon import paths
 from surgeon.errors import NoMatchError, RuleError, SelectionError, WeightNameError, near_misses
-from surgeon.graph import Change, ModelGraph, Node, Weight, paths_beside
+from surgeon.graph import Change, ModelGraph, Node, Weight
 from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
-from surgeon.planning.asks import Ask, WeightSite, weight_sites
+from surgeon.planning.asks import Ask, WeightSite, shrunk, weight_sites, with_held
+from surgeon.planning.keeping import covers, keep, where_to
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
 from surgeon.planning.resolving import Resolver
 from surgeon.planning.surgery import Performed, Surgery
@@ -90,7 +91,8 @@ class _Maker:
 
     def plan(self, outcomes: tuple[Outcome, ...]) -> Plan:
         asks = {path: tuple(asks) for path, asks in self.asks.items()}
-        sizes = {path: self.resolver.size(path) for path in asks}
+        sizes = {path: site.held.size for path, site in self.weights.items() if site.held is not None}
+        sizes |= {path: self.resolver.size(path) for path in asks}
         added = sum(adapter.size for adapter in self.adapters)
         return Plan(
             architecture=Architecture.of(self.before),
@@ -222,17 +224,21 @@ class _Maker:
 
     def _look_again(self, changes: Sequence[Change]) -> None:
         """Take note of layers that are new, gone, or have another name."""
-        self.sites, self.weights = sites(self.surgery.graph), weight_sites(self.surgery.graph)
+        for change in changes:
+            if change.kind == "pruned":
+                self._shrink_asks(change)
+        surgery = self.surgery
+        held = keep(surgery.journal, surgery.templates, self.before, frozenset()).parts
+        self.sites, self.weights = sites(surgery.graph), with_held(weight_sites(surgery.graph), held)
         self.resolver = Resolver(self.weights, self.asks, self.scorer)
         for change in changes:
-            if change.kind == "inlined":
-                self._move_asks(change.path, change.path.rpartition("/")[0])
-            if change.kind == "renamed":
-                self._move_asks(change.path, paths_beside(change.path, change.arguments["name"]))
+            moved = where_to(change)
+            if moved is not None:
+                self._move_asks(change.path, moved)
             if change.kind in ("replaced", "unshared", "shared", "removed"):
-                for path in [p for p in self.asks if _covers(change.path, p)]:
+                for path in [p for p in self.asks if covers(change.path, p)]:
                     del self.asks[path]
-                for path in [p for p in self.still if _covers(change.path, p)]:
+                for path in [p for p in self.still if covers(change.path, p)]:
                     del self.still[path]
         for path in [p for p in self.asks if p not in self.weights]:
             del self.asks[path]
@@ -240,10 +246,19 @@ class _Maker:
         for path in [p for p in self.still if p not in alive]:
             del self.still[path]
 
+    def _shrink_asks(self, change: Change) -> None:
+        """Let what was asked of channels by their positions be asked of those that stay."""
+        takes = self.surgery.templates[change.slots[0]].details["takes"]
+        for name, positions in takes.items():
+            site = self.weights.get(paths.join(change.path, name))
+            if site is not None and site.path in self.asks:
+                asks = [shrunk(ask, site, positions) for ask in self.asks[site.path]]
+                self.asks[site.path] = [ask for ask in asks if ask is not None]
+
     def _move_asks(self, old: str, new: str) -> None:
-        for path in [p for p in self.asks if _covers(old, p)]:
+        for path in [p for p in self.asks if covers(old, p)]:
             self.asks[paths.join(new, path[len(old) + 1 :])] = self.asks.pop(path)
-        for path in [p for p in self.still if _covers(old, p)]:
+        for path in [p for p in self.still if covers(old, p)]:
             self.still[paths.join(new, path[len(old) + 1 :])] = self.still.pop(path)
 
 
@@ -287,10 +302,6 @@ def _pool(
         if rule.selections.get(other.name) == selection
         and (selection.over == "model" or other.layer == site.layer)
     )
-
-
-def _covers(outer: str, path: str) -> bool:
-    return path == outer or path.startswith(outer + "/")
 
 
 def _check_names(rule: TrainabilityRule, covered: list[WeightSite]) -> None:

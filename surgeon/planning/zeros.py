@@ -28,8 +28,8 @@ def is_alone(node: Node) -> bool:
     activation = getattr(node.op, "activation", None)
     if activation in _ALONE or not callable(activation):
         return True
-    if isinstance(activation, keras.layers.Layer) and activation.weights:
-        return False  # it has some for each channel
+    if isinstance(activation, keras.layers.Layer) and (activation.weights or not activation.built):
+        return False  # it has some for each channel, or would be built by being tried out
     shape = (*(2,) * (_rank(node) - 1), 4)
     numbers = np.linspace(-2.0, 3.0, int(np.prod(shape)), dtype="float32").reshape(shape)
     whole = _activated(activation, numbers)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import layers
 
 import surgeon as sg
@@ -57,6 +59,36 @@ def test_heads_that_share_key_and_value(queries, keys, gone, left):
     layer = pruned.get_layer("gqa")
     assert (layer.num_query_heads, layer.num_key_value_heads) == left
     assert difference(zeroed(model, {"gqa": gone}), pruned) <= 1e-5
+
+
+@st.composite
+def heads_to_remove(draw):
+    """Return an attention layer, and some of its heads."""
+    groups, share = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    options = {"use_bias": draw(st.booleans()), "use_gate": draw(st.booleans())}
+    if draw(st.booleans()):
+        layer = layers.GroupQueryAttention(2, groups * share, groups, name="a", **options)
+        whole = draw(st.sets(st.integers(0, groups - 1), max_size=groups - 1))
+        gone = [group * share + number for group in whole for number in range(share)]
+    else:
+        count, sizes = groups * share + 1, {"value_dim": draw(st.integers(1, 4))}
+        layer = layers.MultiHeadAttention(count, draw(st.integers(1, 4)), name="a", **options, **sizes)
+        gone = sorted(draw(st.sets(st.integers(0, count - 1), max_size=count - 1)))
+    return layer, gone
+
+
+@given(heads_to_remove())
+@settings(max_examples=8)
+def test_any_heads_of_any_layer(drawn):
+    layer, gone = drawn
+    model = attention(layer, crossed=True)
+    if not gone:
+        with pytest.raises(sg.RuleError, match="a list holds positions"):
+            sg.prune("a", heads=gone)
+        return
+    pruned = sg.rewrite(model, sg.prune("a", heads=gone))
+    assert difference(zeroed(model, {"a": gone}), pruned) <= 1e-5
+    assert size_of(pruned) < size_of(model)
 
 
 def test_a_fraction_takes_the_heads_that_say_least():
