@@ -71,11 +71,12 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     kept = keep(plan.journal, plan.templates, graph, still_layers(plan, graph))
     new = changed_paths(graph, edited) if plan.journal else frozenset()
     parts = parts_of(plan, edited, weights, still, scorer, new=new)
-    parts |= {path: part for path, part in kept.parts.items() if path not in plan.asks}
     touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)
-    _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer, kept.parts)
+    held = kept.of(to_graph(rewritten)) if kept.parts else {}
+    parts |= {path: part for path, part in held.items() if path not in plan.asks}
+    _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer, held)
     if new:
         release(rewritten, able_to_train(rewritten, new))
     _adapt(rewritten, plan)

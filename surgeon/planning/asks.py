@@ -97,6 +97,21 @@ def _weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:
     return found
 
 
+def other_path(path: str, graph: ModelGraph) -> str | None:
+    """Return the path under which a graph lists a weight that a second layer holds; `None` if it has none.
+
+    Args:
+        path: A path that leads to it.
+        graph: The graph.
+    """
+    layer, _, name = path.rpartition("/")
+    owner = next((site for site in sites(graph) if site.path == layer), None)
+    if owner is None or not isinstance(owner.op, keras.layers.Layer):
+        return None
+    variable = paths.own_weights(owner.op).get(name)
+    return next((p for p, site in weight_sites(graph).items() if site.variable is variable), None)
+
+
 def with_held(weights: dict[str, WeightSite], held: Mapping[str, Part]) -> dict[str, WeightSite]:
     """Return weights of which some are held in part because the layer that they had was.
 

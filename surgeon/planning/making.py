@@ -14,7 +14,7 @@ from surgeon.errors import NoMatchError, RuleError, SelectionError, WeightNameEr
 from surgeon.graph import Change, ModelGraph, Node, Weight
 from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
-from surgeon.planning.asks import Ask, WeightSite, shrunk, weight_sites, with_held
+from surgeon.planning.asks import Ask, WeightSite, other_path, shrunk, weight_sites, with_held
 from surgeon.planning.keeping import covers, keep, where_to
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
 from surgeon.planning.resolving import Resolver
@@ -228,20 +228,19 @@ class _Maker:
             if change.kind == "pruned":
                 self._shrink_asks(change)
         surgery = self.surgery
-        held = keep(surgery.journal, surgery.templates, self.before, frozenset()).parts
+        held = keep(surgery.journal, surgery.templates, self.before, frozenset()).of(surgery.graph)
         self.sites, self.weights = sites(surgery.graph), with_held(weight_sites(surgery.graph), held)
         self.resolver = Resolver(self.weights, self.asks, self.scorer)
         for change in changes:
-            moved = where_to(change)
+            moved = where_to(change, surgery.templates)
             if moved is not None:
                 self._move_asks(change.path, moved)
             if change.kind in ("replaced", "unshared", "shared", "removed"):
-                for path in [p for p in self.asks if covers(change.path, p)]:
-                    del self.asks[path]
-                for path in [p for p in self.still if covers(change.path, p)]:
-                    del self.still[path]
+                self._drop_asks(change.path)
         for path in [p for p in self.asks if p not in self.weights]:
-            del self.asks[path]
+            asks, known = self.asks.pop(path), other_path(path, surgery.graph)
+            if known is not None:
+                self.asks[known] = asks
         alive = {site.path for site in self.sites}
         for path in [p for p in self.still if p not in alive]:
             del self.still[path]
@@ -252,8 +251,15 @@ class _Maker:
         for name, positions in takes.items():
             site = self.weights.get(paths.join(change.path, name))
             if site is not None and site.path in self.asks:
-                asks = [shrunk(ask, site, positions) for ask in self.asks[site.path]]
-                self.asks[site.path] = [ask for ask in asks if ask is not None]
+                asks = [shrunk(ask, site, positions) for ask in self.asks.pop(site.path)]
+                if any(asks):
+                    self.asks[site.path] = [ask for ask in asks if ask is not None]
+
+    def _drop_asks(self, layer: str) -> None:
+        for path in [p for p in self.asks if covers(layer, p)]:
+            del self.asks[path]
+        for path in [p for p in self.still if covers(layer, p)]:
+            del self.still[path]
 
     def _move_asks(self, old: str, new: str) -> None:
         for path in [p for p in self.asks if covers(old, p)]:

@@ -170,3 +170,31 @@ def test_trying_an_activation_out_does_not_build_it():
     with pytest.raises(sg.RuleError, match="'d' ends in act, which looks at all of them"):
         sg.plan(model, sg.prune("d", channels=[0]))
     assert [tuple(weight.shape) for weight in activation.weights] == was
+
+
+def test_what_is_wrapped_stays_frozen():
+    def wrap(layer):
+        return layers.TimeDistributed(layer, name="over_time")
+
+    x = keras.Input((5, 4), name="x")
+    model = zoo.jitter(keras.Model(x, layers.Dense(2, name="e")(layers.Dense(6, name="d")(x))))
+    frozen = sg.rewrite(model, sg.freeze("d", "kernel"))
+    for tuned in (
+        operate(frozen, sg.wrap("d", wrap)),
+        operate(model, [sg.freeze("d", "kernel"), sg.wrap("d", wrap)]),
+    ):
+        assert trains(tuned, "over_time") == {"over_time/layer/kernel": 0, "over_time/layer/bias": 6}
+    spectral = sg.wrap("d", layers.SpectralNormalization)
+    assert trains(operate(frozen, spectral), "d/kernel") == {"d/kernel": 0}
+    assert trains(operate(model, [sg.freeze("d", "kernel"), spectral]), "d/kernel") == {"d/kernel": 0}
+
+
+def test_what_is_adapted_to_another_input_stays_frozen():
+    frozen = sg.rewrite(zoo.cnn(), [sg.freeze("conv_1"), sg.train("conv_2", kernel=sg.channels([0, 1]))])
+    tuned = operate(frozen, sg.change_input((12, 12, 5)))
+    assert trains(tuned, "conv_1") == {"conv_1/kernel": 0}
+    some = sg.rewrite(zoo.cnn(), sg.train("conv_1", kernel=sg.channels([0, 1])))
+    assert trains(operate(some, sg.change_input((12, 12, 5))), "conv_1") == {"conv_1/kernel": 2 * 9 * 5}
+    # The values of `hidden` are new then, and so are free.
+    head = sg.rewrite(zoo.cnn(), sg.freeze("hidden"))
+    assert trains(operate(head, sg.change_input((16, 16, 3))), "hidden/kernel")["hidden/kernel"] > 0
