@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from surgeon import paths
 from surgeon.graph import Change, ModelGraph, paths_beside
 from surgeon.partial import Part, PartialVariable
-from surgeon.planning.asks import other_path, weight_sites
+from surgeon.planning.asks import WeightSite, other_path, weight_sites
 from surgeon.planning.templates import Template
+from surgeon.roundtrip import sites
 
 ANEW = ("duplicated", "inserted", "removed", "replaced", "shared")
 """Edits after which another layer, or none, is at a path."""
+
+AS_IT_WAS = ("configured", "pruned", "refitted", "wrapped")
+"""Edits after which a layer is there that was made anew out of the one before."""
 
 
 @dataclass(frozen=True)
@@ -74,60 +78,70 @@ def keep(
         graph: The graph before them.
         still: Paths in it of the layers whose state holds still.
     """
-    ways = _ways(journal, templates)
-    if not ways:
-        return Kept()
+    held = [(path, site) for path, site in weight_sites(graph).items() if _is_held(site, still)]
+    ways = _ways(journal, templates, {site.path for site in sites(graph)}) if held else []
     parts: dict[str, Part] = {}
     quiet, adapted = set(), set()
-    for way in ways:
-        for path, site in weight_sites(graph).items():
-            if not path.startswith(way.start + "/"):
-                continue
-            held = site.layer in still
-            if held:
-                quiet.add(paths.join(way.now, site.layer[len(way.start) + 1 :]))
-            if isinstance(site.variable, PartialVariable) or (held and site.weight.role == "state"):
-                own = path[len(way.start) + 1 :]
-                part = site.current
-                for takes in way.takes:
-                    part = part.at(takes.get(own, ()))
-                parts[paths.join(way.now, own)] = part
-                adapted |= {paths.join(way.now, own)} if way.adapted else set()
+    by_start = {way.start: way for way in ways}
+    for path, site in held:
+        way = next((by_start[outer] for outer in _outwards(site.layer) if outer in by_start), None)
+        if way is None:
+            continue
+        if site.layer in still:
+            quiet.add(paths.join(way.now, site.layer[len(way.start) + 1 :]))
+        own = path[len(way.start) + 1 :]
+        now = paths.join(way.now, own)
+        parts[now] = site.current
+        for takes in way.takes:
+            parts[now] = parts[now].at(takes.get(own, ()))
+        if way.adapted:
+            adapted.add(now)
     return Kept(parts, frozenset(quiet), frozenset(adapted))
 
 
-def _ways(journal: Sequence[Change], templates: Sequence[Template]) -> list[_Way]:
+def _is_held(site: WeightSite, still: frozenset[str]) -> bool:
+    is_state = site.layer in still and site.weight.role == "state"
+    return is_state or isinstance(site.variable, PartialVariable)
+
+
+def _outwards(layer: str) -> Iterator[str]:
+    """Yield the path of a layer, and of all that it is inside of, the nearest first."""
+    while layer:
+        yield layer
+        layer = layer.rpartition("/")[0]
+
+
+def _ways(journal: Sequence[Change], templates: Sequence[Template], known: set[str]) -> list[_Way]:
+    """Return the layers that edits made anew as they were.
+
+    Args:
+        journal: The edits.
+        templates: The new layers, by slot.
+        known: Paths of the layers that there were before them.
+    """
     ways: list[_Way] = []
     moves: list[tuple[str, str]] = []
     fresh: set[str] = set()
     for change in journal:
         moved = where_to(change, templates)
-        if change.kind == "wrapped" and not _among(fresh, change.path):
-            ways += [] if _at(ways, change.path) else [_Way(_start(change.path, moves), change.path)]
+        if change.kind in AS_IT_WAS and not any(covers(one, change.path) for one in fresh):
+            way = next((one for one in ways if one.now == change.path), None)
+            start = _start(change.path, moves, known) if way is None else None
+            if start is not None:
+                ways.append(way := _Way(start, change.path))
+            if way is not None:
+                template = templates[change.slots[0]]
+                way.takes += [template.details["takes"]] if change.kind == "pruned" else []
+                way.adapted = way.adapted or template.how == "adapt_inputs"
         if moved is not None:
             moves.append((change.path, moved))
             fresh = {_moved(path, change.path, moved) for path in fresh}
-            for way in ways:
-                way.now = _moved(way.now, change.path, moved)
+            for one in ways:
+                one.now = _moved(one.now, change.path, moved)
         elif change.kind in ANEW:
-            ways = [way for way in ways if not covers(change.path, way.now)]
+            ways = [one for one in ways if not covers(change.path, one.now)]
             fresh.add(change.path)
-        elif change.kind in ("configured", "pruned", "refitted") and not _among(fresh, change.path):
-            found = _at(ways, change.path)
-            way = found or _Way(_start(change.path, moves), change.path)
-            ways += [] if found else [way]
-            template = templates[change.slots[0]]
-            way.takes += [template.details["takes"]] if change.kind == "pruned" else []
-            way.adapted = way.adapted or template.how == "adapt_inputs"
     return ways
-
-
-def _at(ways: Sequence[_Way], path: str) -> _Way | None:
-    return next((way for way in ways if way.now == path), None)
-
-
-def _among(paths_: set[str], path: str) -> bool:
-    return any(covers(one, path) for one in paths_)
 
 
 def where_to(change: Change, templates: Sequence[Template]) -> str | None:
@@ -154,9 +168,20 @@ def _moved(path: str, old: str, new: str) -> str:
     return paths.join(new, path[len(old) + 1 :]) if covers(old, path) else path
 
 
-def _start(path: str, moves: Sequence[tuple[str, str]]) -> str:
-    """Return where a layer was before it was moved."""
-    for old, new in reversed(moves):
-        if covers(new, path) and new:
-            path = _moved(path, new, old)
-    return path
+def _start(path: str, moves: Sequence[tuple[str, str]], known: set[str]) -> str | None:
+    """Return where a layer was before it was moved; `None` if it was not there."""
+    candidates = [path]
+    for number in reversed(range(len(moves))):
+        old, new = moves[number]
+        stayed = [one for one in candidates if not covers(old, one) and not (new and covers(new, one))]
+        back = [paths.join(old, one[len(new) + 1 :]) for one in candidates if new and covers(new, one)]
+        # Out of a model that was taken apart any layer may have come.
+        inner = [] if new else [paths.join(old, one) for one in candidates]
+        back += [one for one in inner if one in known or _came(one, moves[:number], known)]
+        candidates = stayed + back
+    return next((one for one in candidates if one in known), None)
+
+
+def _came(path: str, moves: Sequence[tuple[str, str]], known: set[str]) -> bool:
+    """Whether one of some moves may have brought a layer to a path."""
+    return any(covers(new, path) if new else paths.join(old, path) in known for old, new in moves)

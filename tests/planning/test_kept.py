@@ -198,3 +198,14 @@ def test_what_is_adapted_to_another_input_stays_frozen():
     # The values of `hidden` are new then, and so are free.
     head = sg.rewrite(zoo.cnn(), sg.freeze("hidden"))
     assert trains(operate(head, sg.change_input((16, 16, 3))), "hidden/kernel")["hidden/kernel"] > 0
+
+
+def test_nested_models_may_be_taken_apart_in_between():
+    frozen = sg.rewrite(zoo.nested(), sg.freeze("encoder/conv", "kernel"))
+    assert set(trains(frozen, "encoder/conv/kernel").values()) == {0}
+    for rules in (
+        [sg.inline("encoder"), sg.configure("conv", kernel_regularizer="l2")],
+        [sg.configure("encoder/conv", kernel_regularizer="l2"), sg.inline("encoder")],
+        [sg.inline("encoder"), sg.rename("conv", "c"), sg.configure("c", kernel_regularizer="l2")],
+    ):
+        assert set(trains(operate(frozen, rules), "conv/kernel", "c/kernel").values()) == {0}
