@@ -7,7 +7,9 @@ import json
 import pytest
 from hypothesis import given
 
+from surgeon.checkpoint.packing import digest_rules
 from surgeon.errors import RuleError
+from surgeon.rules import remove
 from surgeon.select import any_tensor, chain, isa, node, optional, pattern
 from surgeon.select.cursor import Cursor
 from surgeon.select.pattern_data import read_target, target_to_data
@@ -49,6 +51,12 @@ def test_a_node_that_came_before_is_called_by_its_name():
     data = target_to_data(both)
     assert data["pattern"][1] == {"node": "b", "selector": "b", "reads": [{"node": "stem"}]}
     assert read(data) == both
+
+
+def test_converters_tell_chains_in_another_order_apart():
+    there = digest_rules([remove(chain(a="x", b="y"))])
+    assert there != digest_rules([remove(chain(b="y", a="x"))])
+    assert there == digest_rules([remove(chain(a="x", b="y"))])
 
 
 def test_conditions_are_python():
