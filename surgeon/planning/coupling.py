@@ -218,8 +218,11 @@ class _Walker:
         queries, keys = (self.coupling.fresh(number) for number in numbers)
         if numbers[0] == numbers[1]:
             self.coupling.unite(queries, keys)
-        # A layer without a setting for the size of its output makes as many channels as its query has.
+        # A layer without a setting for the size of its output makes as many channels as its query has,
+        # and Keras wants its value to have as many, too.
         sized = "output_shape" in node.config
+        if not sized:
+            self.coupling.unite(reads["query"], reads["value"])
         followed = len(node.config.get("output_shape") or [0]) == 1
         made = self.coupling.fresh(node.outputs[0].shape[-1] or 1) if sized else reads["query"]
         uses = attention_uses(node, reads, made if followed else made[:0], queries, keys)

@@ -41,7 +41,9 @@ def attention(
     shape = (5, 6) if rank == 3 else (3, 5, 6)
     image = keras.Input(shape, name="x")
     query = layers.Dense(8, name="before")(image)
-    value = layers.Dense(7, name="source")(image) if crossed else query
+    # Keras wants query and value to be of one size where heads are grouped.
+    wide = 8 if isinstance(layer, layers.GroupQueryAttention) else 7
+    value = layers.Dense(wide, name="source")(image) if crossed else query
     key = layers.Dense(10, name="keys")(image) if crossed else None
     given = {"return_attention_scores": True} if scores else {}
     out = layer(query, value, key, attention_mask=mask, **given)

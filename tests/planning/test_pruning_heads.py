@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -63,25 +65,26 @@ def test_heads_that_share_key_and_value(queries, keys, gone, left):
 
 @st.composite
 def heads_to_remove(draw):
-    """Return an attention layer, and some of its heads."""
+    """Return a function that makes an attention layer, and some of its heads."""
     groups, share = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     options = {"use_bias": draw(st.booleans()), "use_gate": draw(st.booleans())}
     if draw(st.booleans()):
-        layer = layers.GroupQueryAttention(2, groups * share, groups, name="a", **options)
+        make = functools.partial(layers.GroupQueryAttention, 2, groups * share, groups, **options)
         whole = draw(st.sets(st.integers(0, groups - 1), max_size=groups - 1))
         gone = [group * share + number for group in whole for number in range(share)]
     else:
         count, sizes = groups * share + 1, {"value_dim": draw(st.integers(1, 4))}
-        layer = layers.MultiHeadAttention(count, draw(st.integers(1, 4)), name="a", **options, **sizes)
+        size = draw(st.integers(1, 4))
+        make = functools.partial(layers.MultiHeadAttention, count, size, **options, **sizes)
         gone = sorted(draw(st.sets(st.integers(0, count - 1), max_size=count - 1)))
-    return layer, gone
+    return make, gone
 
 
 @given(heads_to_remove())
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_any_heads_of_any_layer(drawn):
-    layer, gone = drawn
-    model = attention(layer, crossed=True)
+    make, gone = drawn
+    model = attention(make(name="a"), crossed=True)
     if not gone:
         with pytest.raises(sg.RuleError, match="a list holds positions"):
             sg.prune("a", heads=gone)
@@ -214,6 +217,13 @@ def test_grouped_attention_makes_as_many_channels_as_it_reads():
     both = without(without(model, "before", [1, 2]), "gqa", [1, 2])
     assert difference(both, pruned) <= 1e-5
     assert pruned.get_layer("after").kernel.shape == (6, 4)
+
+
+def test_grouped_attention_reads_as_many_channels_in_its_value_as_in_its_query():
+    model = attention(layers.GroupQueryAttention(3, 6, 3, name="gqa"), crossed=True)
+    pruned = sg.rewrite(model, sg.prune("source", channels=[2, 5]))
+    zero = without(without(without(model, "before", [2, 5]), "source", [2, 5]), "gqa", [2, 5])
+    assert difference(zero, pruned) <= 1e-5
 
 
 def test_an_output_with_two_axes_of_channels_keeps_them():
