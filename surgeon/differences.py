@@ -26,7 +26,8 @@ class Retrained:
         moved: How many of its elements have another value.
         size: How many it has.
         largest: The largest change of one element.
-        relative: L2 norm of the change, over the L2 norm of the weight before.
+        relative: L2 norm of the change, over that of the weight before or after, whichever is larger: a bias
+            that was zero has moved by 1, not by infinitely much.
     """
 
     path: str
@@ -244,7 +245,7 @@ def _retrained(before: Any, after: Any) -> list[Retrained]:
         old, new = (_array(v[path]) for v in (olds, news))
         if old.shape == new.shape and (moved := int((old != new).sum())):
             change = old.astype("float64") - new.astype("float64")
-            norm = float(np.linalg.norm(old.astype("float64"))) or 1.0
+            norm = max(float(np.linalg.norm(each.astype("float64"))) for each in (old, new))
             relative = float(np.linalg.norm(change)) / norm
             found.append(Retrained(path, moved, old.size, float(np.abs(change).max()), relative))
     return found

@@ -53,7 +53,7 @@ def test_each_kind_of_difference_has_its_line(tmp_path):
     assert [(r.path, r.moved, r.size, round(r.largest, 3)) for r in difference.retrained] == [
         ("bn_1/beta", 1, 6, 0.5)
     ]
-    assert 0 < difference.retrained[0].relative < 10
+    assert 0 < difference.retrained[0].relative <= 2
     assert len([line for line in lines if line.startswith(">")]) == 2
     data = json.loads(difference.to_json())
     assert data["added"] == ["drop"]
@@ -61,3 +61,13 @@ def test_each_kind_of_difference_has_its_line(tmp_path):
     assert "graphs" not in data
     difference.diagram(tmp_path / "change.svg")
     assert (tmp_path / "change.svg").read_text(encoding="utf-8").startswith("<")
+
+
+def test_what_was_zero_has_not_moved_infinitely_far():
+    model = zoo.mlp()
+    model.get_layer("head").bias.assign([0.0, 1e-9, 0.0])
+    tuned = sg.rewrite(model, [])
+    tuned.get_layer("head").bias.assign([0.3, 0.0, 0.4])
+    (moved,) = sg.diff(model, tuned).retrained
+    assert abs(moved.relative - 1) < 1e-6
+    assert "by up to 0.4, 100.00% in all" in str(sg.diff(model, tuned))

@@ -53,11 +53,23 @@ def digest_rules(rules: Sequence[Rule]) -> str:
     digest = hashlib.sha256()
     for rule in rules:
         try:
-            text = json.dumps(rules_to_data([rule]), sort_keys=True).encode()
+            text = json.dumps(_in_order(rules_to_data([rule])), sort_keys=True).encode()
         except RuleError:
             text = _pack(dataclasses.replace(rule, origin=""))
         digest.update(len(text).to_bytes(8, "big") + text)
     return digest.hexdigest()
+
+
+def _in_order(data: Any) -> Any:
+    """Return data in which the order of a chain, whose keys are layers one after another, is not lost."""
+    if isinstance(data, list):
+        return [_in_order(one) for one in data]
+    if not isinstance(data, dict):
+        return data
+    inner = {key: _in_order(value) for key, value in data.items()}
+    if isinstance(inner.get("chain"), dict):
+        inner["chain"] = list(inner["chain"].items())
+    return inner
 
 
 def _pack(value: Any) -> bytes:

@@ -94,7 +94,12 @@ def restore(
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 
-    _save(surgeon.restore(loaded), output, force=force)
+    restored = surgeon.restore(loaded)
+    from surgeon.partial import read_spec
+
+    if not read_spec(loaded) and len(loaded.trainable_variables) == len(restored.trainable_variables):
+        note(f"nothing in {model} is frozen or partly trainable: it is written as it was")
+    _save(restored, output, force=force)
 
 
 def _save(model: Any, output: Path, *, force: bool) -> None:

@@ -145,6 +145,20 @@ class Part:
         else:
             whole[(slice(None),) * self.axis + (self.index,)] = compact
 
+    def at(self, positions: Sequence[tuple[int, Sequence[int]]]) -> Part:
+        """Return what trains of the weight once only some positions of it are there.
+
+        Args:
+            positions: Pairs of an axis and the positions that stay along it.
+        """
+        mask = self.to_mask()
+        for axis, stay in positions:
+            mask = np.take(mask, stay, axis)
+        if self.axis is None:
+            return Part.mask(mask)
+        others = tuple(axis for axis in range(mask.ndim) if axis != self.axis)
+        return Part.slices(mask.shape, self.axis, np.flatnonzero(mask.any(others)))
+
     def __sub__(self, other: Part) -> Part:
         """What trains here and not in `other`."""
         self._check_shape(other)

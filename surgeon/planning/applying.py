@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -13,9 +12,10 @@ from surgeon.errors import PlanError, near_misses
 from surgeon.graph import ModelGraph, Node
 from surgeon.partial import Part, PartialVariable, Spec, attach
 from surgeon.planning.architecture import Architecture
-from surgeon.planning.asks import WeightSite, weight_sites
+from surgeon.planning.asks import WeightSite, weight_sites, with_held
 from surgeon.planning.carrying import fill
 from surgeon.planning.flags import able_to_train, loosened, release, split_layers, still_layers
+from surgeon.planning.keeping import keep
 from surgeon.planning.plan import Plan
 from surgeon.planning.replay import changed_paths, check_built, edited_paths, replay
 from surgeon.planning.resolving import Resolver
@@ -68,13 +68,15 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     editor = replay(plan.journal, plan.templates, graph)
     edited = editor.finish()
     weights, still = weight_sites(edited), still_layers(plan, edited)
-    kept = _kept(plan, graph, scorer)
+    kept = keep(plan.journal, plan.templates, graph, still_layers(plan, graph))
     new = changed_paths(graph, edited) if plan.journal else frozenset()
-    parts = parts_of(plan, edited, weights, still, scorer, new=new) | kept.parts
+    parts = parts_of(plan, edited, weights, still, scorer, new=new)
     touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)
-    _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer)
+    held = kept.of(to_graph(rewritten)) if kept.parts else {}
+    parts |= {path: part for path, part in held.items() if path not in plan.asks}
+    _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer, held)
     if new:
         release(rewritten, able_to_train(rewritten, new))
     _adapt(rewritten, plan)
@@ -117,30 +119,6 @@ def parts_of(
     return {path: part for path, part in found.items() if path not in moving}
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What was frozen in layers that were made anew as they were, but for a setting."""
-
-    parts: dict[str, Part]
-    still: frozenset[str]
-
-
-def _kept(plan: Plan, graph: ModelGraph, scorer: Scorer) -> _Kept:
-    layers = {change.path for change in plan.journal if change.kind == "configured"}
-    if not layers:
-        return _Kept({}, frozenset())
-    still = still_layers(plan, graph) & layers
-    weights = weight_sites(graph)
-    sites = {path: site for path, site in weights.items() if site.layer in layers}
-    resolver = Resolver(weights, plan.asks, scorer)
-    parts = {
-        path: resolver.part(path)
-        for path, site in sites.items()
-        if isinstance(site.variable, PartialVariable) or (site.layer in still and site.weight.role == "state")
-    }
-    return _Kept(parts, frozenset(still))
-
-
 def _touches(node: Node, touched: set[int]) -> bool:
     """Whether a layer has one of these variables, itself, inside, or tied to another layer's."""
     if not isinstance(node.op, keras.layers.Layer):
@@ -155,13 +133,14 @@ def _attach(
     still: frozenset[str],
     split: frozenset[str],
     scorer: Scorer,
+    held: Mapping[str, Part],
 ) -> None:
     if not (parts or still or plan.asks):
         return
     weights = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
     new = [path for path in plan.asks if path not in parts]  # of layers that a rule put here
     if new:
-        sites = weight_sites(to_graph(model))
+        sites = with_held(weight_sites(to_graph(model)), held)
         resolver = Resolver(sites, plan.asks, Scorer(model, scorer.data))
         for path in new:
             if path not in sites:  # a plan that was read from JSON may say anything

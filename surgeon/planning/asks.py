@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from surgeon import _keras, paths
 from surgeon.graph import ModelGraph, Node, Weight
 from surgeon.partial import Part, PartialVariable
 from surgeon.roundtrip import sites
-from surgeon.select import Axes, Selection, axes_of
+from surgeon.select import Axes, Selection, along, axes_of, elements
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class WeightSite:
         axes: Where its channels and rows lie.
         variable: The live variable.
         is_new: Whether a rule put its layer here.
+        held: What trains of it, where its layer was made anew out of one that was partly frozen.
     """
 
     layer: str
@@ -54,6 +57,7 @@ class WeightSite:
     axes: Axes
     variable: Any
     is_new: bool = False
+    held: Part | None = None
 
     @property
     def path(self) -> str:
@@ -64,6 +68,8 @@ class WeightSite:
     def current(self) -> Part:
         """What trains of it now."""
         shape = self.weight.shape
+        if self.held is not None:
+            return self.held
         if isinstance(self.variable, PartialVariable):
             return self.variable.part if self.weight.trainable else Part.none(shape)
         return Part.all(shape) if self.weight.trainable else Part.none(shape)
@@ -89,6 +95,54 @@ def _weight_sites(graph: ModelGraph) -> dict[str, WeightSite]:
                 found_site = _weight_site(site, name, variable, rows)
                 found[found_site.path] = found_site
     return found
+
+
+def other_path(path: str, graph: ModelGraph) -> str | None:
+    """Return the path under which a graph lists a weight that a second layer holds; `None` if it has none.
+
+    Args:
+        path: A path that leads to it.
+        graph: The graph.
+    """
+    layer, _, name = path.rpartition("/")
+    owner = next((site for site in sites(graph) if site.path == layer), None)
+    if owner is None or not isinstance(owner.op, keras.layers.Layer):
+        return None
+    variable = paths.own_weights(owner.op).get(name)
+    return next((p for p, site in weight_sites(graph).items() if site.variable is variable), None)
+
+
+def with_held(weights: dict[str, WeightSite], held: Mapping[str, Part]) -> dict[str, WeightSite]:
+    """Return weights of which some are held in part because the layer that they had was.
+
+    Args:
+        weights: The weights by path.
+        held: What trains of those, by path.
+    """
+    some = {path: replace(weights[path], held=part) for path, part in held.items() if path in weights}
+    return weights | some
+
+
+def shrunk(ask: Ask, site: WeightSite, positions: Sequence[tuple[int, Sequence[int]]]) -> Ask | None:
+    """Return what is asked of a weight once only some positions of it are there; `None` for nothing.
+
+    What a criterion chooses is chosen anew, among those that are there then.
+
+    Args:
+        ask: What was asked.
+        site: The weight as it was.
+        positions: Pairs of an axis and the positions that stay along it.
+    """
+    if ask.selection is None or ask.selection.criterion is not None or ask.pool:
+        return ask
+    chosen = ask.selection.resolve(site.path, site.weight.shape, site.axes, lambda: np.empty(0))
+    part = chosen.at(positions)
+    if part.is_none:
+        return None if ask.verb == "freeze" else replace(ask, verb="freeze", selection=None)
+    if part.is_all:
+        return replace(ask, selection=None)
+    stays = elements(part.to_mask()) if part.axis is None else along(part.axis, part.index)
+    return replace(ask, selection=stays)
 
 
 @cache

@@ -8,16 +8,18 @@ whose identity cannot be followed are pinned, with the reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from surgeon import paths
 from surgeon.graph import ModelGraph, Node, Ref, refs_in
-from surgeon.planning.zeros import MERGES, stays_zero
-
-Ids = np.ndarray
+from surgeon.planning.attention_uses import HEADS, attention_uses, call_arguments, why_fixed
+from surgeon.planning.channel_uses import KERNELS, Ids, Uses, depthwise_uses, kernel_uses, norm_uses
+from surgeon.planning.zeros import MERGES, is_alone, stays_zero
+from surgeon.roundtrip.copying import stock_class
 
 KEEPS = frozenset(
     [
@@ -66,34 +68,6 @@ KEEPS = frozenset(
     ]
 )
 """Classes whose output has the channels of the input, each computed from itself alone."""
-
-KERNELS = {
-    "Dense": ("units", -1, -2),
-    "Conv1D": ("filters", -1, -2),
-    "Conv2D": ("filters", -1, -2),
-    "Conv3D": ("filters", -1, -2),
-    "Conv1DTranspose": ("filters", -2, -1),
-    "Conv2DTranspose": ("filters", -2, -1),
-    "Conv3DTranspose": ("filters", -2, -1),
-    "SeparableConv1D": ("filters", -1, -2),
-    "SeparableConv2D": ("filters", -1, -2),
-}
-"""By class of a layer that makes channels: their setting; axis of output and of input in its kernel."""
-
-
-@dataclass
-class Uses:
-    """The channels that a layer reads and makes, in all of its calls.
-
-    Attributes:
-        node: One call of the layer.
-        reads: Identity of each input channel.
-        makes: Identity of each output channel.
-    """
-
-    node: Node
-    reads: Ids
-    makes: Ids
 
 
 @dataclass
@@ -162,25 +136,27 @@ class _Walker:
         given = [self.ids[ref] for ref in node.inputs if ref in self.ids]
         made = None if node.is_input or not node.outputs else self._made(node, given)
         if made is None:
-            what = (
-                "an input of the model"
-                if node.is_input
-                else f"read or made by {node.class_name} {node.path!r}"
-            )
+            closed = why_closed(node)
+            what = f"read or made by {node.class_name} {node.path!r}{closed and f', which {closed}'}"
+            what = "an input of the model" if node.is_input else what
             for ids in given:
                 self.coupling.pin(ids, f"they are {what}")
-            for index, spec in enumerate(node.outputs):
-                ids = self.coupling.fresh(_channels(spec.shape) or 1)
-                self.coupling.pin(ids, f"they are {what}")
-                self.ids[Ref(node.key, index)] = ids
+            self._pinned_outputs(node, f"they are {what}")
         else:
             self.ids[Ref(node.key)] = made
             self._follow_zero(node, given)
 
+    def _pinned_outputs(self, node: Node, reason: str, start: int = 0) -> None:
+        for index, spec in list(enumerate(node.outputs))[start:]:
+            ids = self.coupling.fresh(_channels(spec.shape) or 1)
+            self.coupling.pin(ids, reason)
+            self.ids[Ref(node.key, index)] = ids
+
     def _follow_zero(self, node: Node, given: Sequence[Ids]) -> None:
         """Pin channels that would not be zero, were they made zero, where a kernel reads them."""
         causes = [self.not_zero.get(ref, "") for ref in node.inputs if ref in self.ids]
-        if node.class_name in KERNELS or node.class_name.startswith("Depthwise"):
+        kind = node.class_name
+        if kind in KERNELS or kind in HEADS or kind.startswith("Depthwise"):
             for ids, cause in zip(given, causes, strict=True):
                 if cause:
                     self.coupling.pin(ids, f"{cause} makes another value than zero of them")
@@ -189,12 +165,14 @@ class _Walker:
 
     def _made(self, node: Node, given: Sequence[Ids]) -> Ids | None:
         """Return the channels of a node's output; `None` if they cannot be followed."""
-        if not given or node.inner is not None or len(node.outputs) != 1 or not _is_channels_last(node):
+        if not given or not _is_open(node):
             return None
         shape, kind = node.outputs[0].shape, node.class_name
+        if kind in HEADS:
+            return self._attention(node)
         if kind in KERNELS:
             return self._kernel(node, given[0])
-        if _has_constants(node):
+        if len(node.outputs) != 1 or _has_constants(node):
             return None
         if kind in MERGES or kind == "Concatenate":
             return self._merged(given) if kind in MERGES else self._concatenated(node, given)
@@ -204,31 +182,74 @@ class _Walker:
         """Return the channels of what is made of one tensor."""
         kind = node.class_name
         if kind == "BatchNormalization":
-            return self._use(node, given, given) if node.config["axis"] in (-1, rank - 1) else None
+            return self._use(norm_uses(node, given)) if node.config["axis"] in (-1, rank - 1) else None
         if kind in ("DepthwiseConv1D", "DepthwiseConv2D"):
-            return self._use(node, given, np.repeat(given, node.config["depth_multiplier"]))
+            made = np.repeat(given, node.config["depth_multiplier"])
+            return self._use(depthwise_uses(node, given, made))
         if kind in ("Flatten", "Reshape"):
             return self._reshaped(node, given)
-        return given if kind in KEEPS and _is_elementwise(node) else None
+        return given if kind in KEEPS and is_alone(node) else None
 
-    def _kernel(self, node: Node, given: Ids) -> Ids | None:
-        if node.config.get("groups", 1) != 1:
-            return None
-        made = self._use(node, given, self.coupling.fresh(node.outputs[0].shape[-1] or 0))
-        if not _is_elementwise(node):
-            self.coupling.pin(
-                made, f"{node.path!r} ends in {node.config['activation']}, which looks at all of them"
-            )
+    def _kernel(self, node: Node, given: Ids) -> Ids:
+        groups, count = node.config.get("groups", 1), node.outputs[0].shape[-1] or 0
+        made = self.coupling.fresh(count) if groups == 1 else self._groups(given, groups, count)
+        made = self._use(kernel_uses(node, given, made))
+        if not is_alone(node):
+            ending = getattr(node.op.activation, "__name__", None) or node.op.activation.name
+            self.coupling.pin(made, f"{node.path!r} ends in {ending}, which looks at all of them")
         return made
 
-    def _use(self, node: Node, reads: Ids, makes: Ids) -> Ids:
+    def _groups(self, given: Ids, groups: int, count: int) -> Ids:
+        """Make one what a group of a convolution reads and makes: it goes as a whole, or stays."""
+        members = given.reshape(groups, -1)
+        for other in members.T[1:]:
+            self.coupling.unite(members[:, 0], other)
+        return np.repeat(members[:, 0], count // groups)
+
+    def _attention(self, node: Node) -> Ids:
+        """Note the heads of an attention layer, and the channels that it reads and makes."""
+        given = call_arguments(node)
+        parts = ("query", "value", "key")
+        reads = {part: self._read(given[part], node) for part in parts}
+        for ref in node.inputs:
+            if ref in self.ids and not any(given[part] == ref for part in parts):
+                self.coupling.pin(self.ids[ref], f"they are a mask for {node.path!r}")
+        numbers = [int(getattr(node.op, setting)) for setting in HEADS[node.class_name]]
+        queries, keys = (self.coupling.fresh(number) for number in numbers)
+        if numbers[0] == numbers[1]:
+            self.coupling.unite(queries, keys)
+        # A layer without a setting for the size of its output makes as many channels as its query has,
+        # and Keras wants its value to have as many, too.
+        sized = "output_shape" in node.config
+        if not sized:
+            self.coupling.unite(reads["query"], reads["value"])
+        followed = len(node.config.get("output_shape") or [0]) == 1
+        made = self.coupling.fresh(node.outputs[0].shape[-1] or 1) if sized else reads["query"]
+        uses = attention_uses(node, reads, made if followed else made[:0], queries, keys)
+        made_before = self._use(replace(uses, fixed=why_fixed(node, self.graph)))
+        if not followed:
+            self.coupling.pin(made, f"the output of {node.path!r} has several axes of them")
+        self._pinned_outputs(node, f"they are attention scores of {node.path!r}", start=1)
+        return made_before if followed else made
+
+    def _read(self, given: Any, node: Node) -> Ids:
+        """Return the channels of an argument, which may be a constant."""
+        if isinstance(given, Ref) and given in self.ids:
+            return self.ids[given]
+        ids = self.coupling.fresh(int(given.shape[-1]))
+        self.coupling.pin(ids, f"they are a constant that {node.path!r} reads")
+        return ids
+
+    def _use(self, uses: Uses) -> Ids:
         """Note what a layer reads and makes; in a further call these are the same channels."""
-        before = self.coupling.uses.get(node.path)
+        before = self.coupling.uses.get(uses.node.path)
         if before is None:
-            self.coupling.uses[node.path] = Uses(node, reads, makes)
-            return makes
-        self.coupling.unite(before.reads, reads)
-        self.coupling.unite(before.makes, makes)
+            self.coupling.uses[uses.node.path] = uses
+            return uses.makes
+        for one, other in zip(before.along, uses.along, strict=True):
+            self.coupling.unite(one.ids, other.ids)
+        self.coupling.unite(before.makes, uses.makes)
+        self.coupling.uses[uses.node.path] = replace(before, fixed=before.fixed or uses.fixed)
         return before.makes
 
     def _merged(self, given: Sequence[Ids]) -> Ids | None:
@@ -267,10 +288,22 @@ def _is_channels_last(node: Node) -> bool:
     return node.config.get("data_format") in (None, "channels_last")
 
 
-def _is_elementwise(node: Node) -> bool:
-    """Whether a layer's activation looks at each channel alone."""
-    activation = getattr(node.op, "activation", None)
-    return activation not in (keras.activations.softmax, keras.activations.log_softmax)
+def _is_open(node: Node) -> bool:
+    """Whether it is what its class says: a layer of Keras's own, with the channels last and whole weights."""
+    is_of_keras = stock_class(node.op).__module__.partition(".")[0] == "keras"
+    return is_of_keras and node.inner is None and _is_channels_last(node) and not why_closed(node)
+
+
+def why_closed(node: Node) -> str:
+    """Return why a layer's weights cannot be cut, whatever its class; empty if they can."""
+    if not isinstance(node.op, keras.layers.Layer):
+        return ""
+    inside = [layer for _, layer in paths.walk(node.op)]
+    if any(getattr(layer, "quantization_mode", None) for layer in (node.op, *inside)):
+        return "is quantized"
+    if any(getattr(layer, "lora_enabled", False) for layer in inside):
+        return "has low-rank adapters inside"
+    return ""
 
 
 def _has_constants(node: Node) -> bool:

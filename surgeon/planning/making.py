@@ -11,10 +11,11 @@ import keras
 
 from surgeon import paths
 from surgeon.errors import NoMatchError, RuleError, SelectionError, WeightNameError, near_misses
-from surgeon.graph import Change, ModelGraph, Node, paths_beside
-from surgeon.planning.after import after_graph
+from surgeon.graph import Change, ModelGraph, Node, Weight
+from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
-from surgeon.planning.asks import Ask, WeightSite, weight_sites
+from surgeon.planning.asks import Ask, WeightSite, other_path, shrunk, weight_sites, with_held
+from surgeon.planning.keeping import covers, keep, where_to
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
 from surgeon.planning.resolving import Resolver
 from surgeon.planning.surgery import Performed, Surgery
@@ -78,6 +79,7 @@ class _Maker:
         self.number = 0
         self.still: dict[str, bool] = {}
         self.adapters: list[Adapter] = []
+        self.lora: dict[str, tuple[Weight, ...]] = {}
 
     def outcome(self, rule: Any) -> Outcome:
         self.number += 1
@@ -89,7 +91,8 @@ class _Maker:
 
     def plan(self, outcomes: tuple[Outcome, ...]) -> Plan:
         asks = {path: tuple(asks) for path, asks in self.asks.items()}
-        sizes = {path: self.resolver.size(path) for path in asks}
+        sizes = {path: site.held.size for path, site in self.weights.items() if site.held is not None}
+        sizes |= {path: self.resolver.size(path) for path in asks}
         added = sum(adapter.size for adapter in self.adapters)
         return Plan(
             architecture=Architecture.of(self.before),
@@ -105,7 +108,7 @@ class _Maker:
             size=added
             + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
-            after=after_graph(self.surgery.graph, sizes, self.still),
+            after=after_graph(self.surgery.graph, sizes, self.still, self.lora),
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
@@ -118,8 +121,12 @@ class _Maker:
             raise NoMatchError(f"{rule.origin}: {rule} matches only layers without weights: {some}")
         _check_names(rule, covered)
         held = self._hold_state(rule, spoken)
-        changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
+        try:
+            changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
+        except RuleError as error:  # it names the rule, not where it was written
+            raise type(error)(f"{rule.origin}: {error}") from error
         skipped = [(node.path, "no weights") for node in matched if not _variables(node)]
+        skipped += _without_named(rule, matched, spoken)
         skipped += [
             (change.path, "already so") for change in changes if _no_change(self.asks[change.path], change)
         ]
@@ -172,6 +179,7 @@ class _Maker:
             shape = adapted.weight.shape
             size = rule.rank * (math.prod(shape[:-1]) + shape[-1])
             self.adapters.append(Adapter(node.path, rule.rank, rule.alpha, size))
+            self.lora[node.path] = lora_weights(adapted.weight, rule.rank)
             changes.append(WeightChange(adapted.path, adapted.weight.size, before, 0))
         if not changes:
             raise NoMatchError(
@@ -217,28 +225,47 @@ class _Maker:
 
     def _look_again(self, changes: Sequence[Change]) -> None:
         """Take note of layers that are new, gone, or have another name."""
-        self.sites, self.weights = sites(self.surgery.graph), weight_sites(self.surgery.graph)
+        for change in changes:
+            if change.kind == "pruned":
+                self._shrink_asks(change)
+        surgery = self.surgery
+        held = keep(surgery.journal, surgery.templates, self.before, frozenset()).of(surgery.graph)
+        self.sites, self.weights = sites(surgery.graph), with_held(weight_sites(surgery.graph), held)
         self.resolver = Resolver(self.weights, self.asks, self.scorer)
         for change in changes:
-            if change.kind == "inlined":
-                self._move_asks(change.path, change.path.rpartition("/")[0])
-            if change.kind == "renamed":
-                self._move_asks(change.path, paths_beside(change.path, change.arguments["name"]))
+            moved = where_to(change, surgery.templates)
+            if moved is not None:
+                self._move_asks(change.path, moved)
             if change.kind in ("replaced", "unshared", "shared", "removed"):
-                for path in [p for p in self.asks if _covers(change.path, p)]:
-                    del self.asks[path]
-                for path in [p for p in self.still if _covers(change.path, p)]:
-                    del self.still[path]
+                self._drop_asks(change.path)
         for path in [p for p in self.asks if p not in self.weights]:
-            del self.asks[path]
+            asks, known = self.asks.pop(path), other_path(path, surgery.graph)
+            if known is not None:
+                self.asks[known] = asks
         alive = {site.path for site in self.sites}
         for path in [p for p in self.still if p not in alive]:
             del self.still[path]
 
+    def _shrink_asks(self, change: Change) -> None:
+        """Let what was asked of channels by their positions be asked of those that stay."""
+        takes = self.surgery.templates[change.slots[0]].details["takes"]
+        for name, positions in takes.items():
+            site = self.weights.get(paths.join(change.path, name))
+            if site is not None and site.path in self.asks:
+                asks = [shrunk(ask, site, positions) for ask in self.asks.pop(site.path)]
+                if any(asks):
+                    self.asks[site.path] = [ask for ask in asks if ask is not None]
+
+    def _drop_asks(self, layer: str) -> None:
+        for path in [p for p in self.asks if covers(layer, p)]:
+            del self.asks[path]
+        for path in [p for p in self.still if covers(layer, p)]:
+            del self.still[path]
+
     def _move_asks(self, old: str, new: str) -> None:
-        for path in [p for p in self.asks if _covers(old, p)]:
+        for path in [p for p in self.asks if covers(old, p)]:
             self.asks[paths.join(new, path[len(old) + 1 :])] = self.asks.pop(path)
-        for path in [p for p in self.still if _covers(old, p)]:
+        for path in [p for p in self.still if covers(old, p)]:
             self.still[paths.join(new, path[len(old) + 1 :])] = self.still.pop(path)
 
 
@@ -249,8 +276,18 @@ def _outcome(rule: StructureRule | Repeat, done: Performed) -> Outcome:
 def _find(rule: TrainabilityRule | LoraRule, nodes: list[Node], world: World) -> list[Node]:
     try:
         return list(rule.selector.resolved(world).find(nodes))
-    except NoMatchError as error:
-        raise NoMatchError(f"{rule.origin}: {rule}: {error}") from error
+    except RuleError as error:
+        raise type(error)(f"{rule.origin}: {rule}: {error}") from error
+
+
+def _without_named(
+    rule: TrainabilityRule, matched: list[Node], spoken: list[WeightSite]
+) -> list[tuple[str, str]]:
+    """Return the layers that have weights, but none of those that the rule names."""
+    named = {id(weight.variable) for weight in spoken}
+    what = " or ".join([*rule.weights, *rule.selections])
+    others = [(node.path, [id(v) for v in _variables(node)]) for node in matched]
+    return [(path, f"no {what}") for path, own in others if own and not named.intersection(own)]
 
 
 def _variables(node: Node) -> list[Any]:
@@ -272,10 +309,6 @@ def _pool(
         if rule.selections.get(other.name) == selection
         and (selection.over == "model" or other.layer == site.layer)
     )
-
-
-def _covers(outer: str, path: str) -> bool:
-    return path == outer or path.startswith(outer + "/")
 
 
 def _check_names(rule: TrainabilityRule, covered: list[WeightSite]) -> None:

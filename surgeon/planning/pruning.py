@@ -1,4 +1,4 @@
-"""Remove channels for real: which go, and what that makes of every layer that has them."""
+"""Remove channels and heads for real: which go, and what that makes of every layer that has them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from surgeon.errors import RuleError
 from surgeon.graph import GraphEditor, Node
-from surgeon.planning.coupling import KERNELS, Coupling, Uses, couple
+from surgeon.planning.channel_uses import Uses, makes_channels, scored_kernel
+from surgeon.planning.coupling import Coupling, couple, why_closed
+from surgeon.planning.heads import check_heads, heads_gone, picked, sums_of_squares
 from surgeon.planning.templates import Template
 from surgeon.planning.verbs import Skipped
 from surgeon.roundtrip.copying import stock_class
@@ -20,7 +21,7 @@ from surgeon.rules import StructureRule
 
 
 class Pruning:
-    """The channels that a rule removes.
+    """The channels, or heads, that a rule removes.
 
     Args:
         rule: A `prune` rule.
@@ -33,6 +34,7 @@ class Pruning:
         self, rule: StructureRule, nodes: list[Node], graph: Any, weights: Callable[[Any], Mapping[str, Any]]
     ) -> None:
         self.rule = rule
+        self.word = "head" if "heads" in rule.options else "channel"
         self.weights = weights
         self.coupling: Coupling = couple(graph)
         self.skipped: list[tuple[str, str]] = []
@@ -44,15 +46,21 @@ class Pruning:
                 self.skipped.append((node.path, str(skip)))
         if not self.chosen:
             some = "; ".join(f"{path!r}: {reason}" for path, reason in self.skipped[:3])
-            raise RuleError(f"{rule.origin}: {rule}: no channel can be removed. {some}")
+            raise RuleError(f"{rule.origin}: {rule}: no {self.word} can be removed. {some}")
         self.gone = self._gone()
+        self._leave_some()
 
     def _prunable(self, node: Node) -> Uses:
         if "/" in node.path:
             raise Skipped("it lies in a nested model: inline(...) takes that apart")
         uses = self.coupling.uses.get(node.path)
-        if uses is None or node.class_name not in KERNELS:
-            raise Skipped(f"{node.class_name} makes no channels that can be followed")
+        if self.word == "head":
+            return check_heads(uses, node.class_name, why_closed(node))
+        if uses is None or not makes_channels(uses):
+            closed = why_closed(node)
+            raise Skipped(
+                f"it {closed}" if closed else f"{node.class_name} makes no channels that can be followed"
+            )
         free = [one for one in self.coupling.roots(uses.makes) if one not in self.coupling.pinned]
         if not free:
             reason = self.coupling.pinned[int(self.coupling.roots(uses.makes)[0])]
@@ -60,24 +68,35 @@ class Pruning:
         return uses
 
     def _gone(self) -> set[int]:
-        which = self.rule.options["channels"]
-        return self._weakest(which) if isinstance(which, float) else self._named(which)
+        try:
+            if self.word == "head":
+                return self._heads(self.rule.options["heads"])
+            which = self.rule.options["channels"]
+            return self._weakest(which) if isinstance(which, float) else self._named(which)
+        except RuleError as error:
+            raise RuleError(f"{self.rule.origin}: {self.rule}: {error}") from error
+
+    def _heads(self, which: Any) -> set[int]:
+        gone: set[int] = set()
+        for uses in self.chosen.values():
+            gone |= heads_gone(which, uses, self.weights(uses.node.op))
+        if not gone:
+            raise RuleError(
+                f"{which:.0%} of so few heads is none" if isinstance(which, float) else "that is no head"
+            )
+        return {int(one) for one in self.coupling.roots(np.array(sorted(gone)))}
 
     def _named(self, which: Any) -> set[int]:
         gone = set()
         for path, uses in self.chosen.items():
-            try:
-                picked = np.arange(len(uses.makes))[np.array(which) if isinstance(which, list) else which]
-            except IndexError as error:
-                raise RuleError(
-                    f"{self.rule.origin}: {self.rule}: {path!r} has {len(uses.makes)} channels: {error}"
-                ) from error
-            roots = {int(one) for one in self.coupling.roots(np.atleast_1d(uses.makes[picked]))}
+            places = sorted(picked(which, len(uses.makes), f"{path!r} has {len(uses.makes)} channels"))
+            roots = {int(one) for one in self.coupling.roots(uses.makes[places])}
             stays = next((self.coupling.pinned[one] for one in roots if one in self.coupling.pinned), None)
             if stays is not None:
-                raise RuleError(f"{self.rule.origin}: {self.rule}: channels of {path!r} must stay: {stays}")
+                raise RuleError(f"channels of {path!r} must stay: {stays}")
             gone |= roots
-        self._leave_some(gone)
+        if not gone:
+            raise RuleError("that is no channel")
         return gone
 
     def _weakest(self, fraction: float) -> set[int]:
@@ -85,7 +104,7 @@ class Pruning:
         makers: dict[int, list[str]] = defaultdict(list)
         scores: dict[int, float] = defaultdict(float)
         for path, uses in self.coupling.uses.items():
-            if uses.node.class_name in KERNELS:
+            if makes_channels(uses):
                 squares = _squares(uses, self.weights(uses.node.op))
                 for one, square in zip(self.coupling.roots(uses.makes), squares, strict=True):
                     makers[int(one)].append(path)
@@ -100,59 +119,48 @@ class Pruning:
             ordered = sorted(group, key=lambda one: (scores[one], one))
             gone |= set(ordered[: min(round(fraction * len(group)), len(group) - 1)])
         if not gone:
-            raise RuleError(f"{self.rule.origin}: {self.rule}: {fraction:.0%} of so few channels is none")
+            raise RuleError(f"{fraction:.0%} of so few channels is none")
         return gone
 
-    def _leave_some(self, gone: set[int]) -> None:
+    def _leave_some(self) -> None:
         for path, uses in self.coupling.uses.items():
-            if all(int(one) in gone for one in self.coupling.roots(uses.makes)):
+            if len(uses.makes) and all(int(one) in self.gone for one in self.coupling.roots(uses.makes)):
                 raise RuleError(f"{self.rule.origin}: {self.rule}: {path!r} would have no channel left")
 
     def kept(self, ids: Any) -> list[int]:
         """Return the positions of the channels that stay."""
         return [number for number, one in enumerate(self.coupling.roots(ids)) if int(one) not in self.gone]
 
+    def _number(self, ids: Any) -> int:
+        return len(self.kept(ids))
+
     def edit(self, editor: GraphEditor, templates: list[Template]) -> list[str]:
         """Put smaller layers in the place of all that have channels which go; return their paths."""
         changed = []
         for path, uses in self.coupling.uses.items():
-            reads, makes = self.kept(uses.reads), self.kept(uses.makes)
-            if len(reads) == len(uses.reads) and len(makes) == len(uses.makes):
+            takes: dict[str, list[Any]] = defaultdict(list)
+            for one in uses.along:
+                takes[one.weight].append([one.axis, self.kept(one.ids)])
+            if all(len(self.kept(one.ids)) == len(one.ids) for one in uses.along):
                 continue
-            config = stock_config(uses.node.op)
-            if uses.node.class_name in KERNELS:
-                config[KERNELS[uses.node.class_name][0]] = len(makes)
+            config = stock_config(uses.node.op) | uses.settings(self._number)
             layer = stock_class(uses.node.op).from_config(config)
-            details = {"takes": _takes(uses, reads, makes)}
+            details = {"takes": dict(takes)}
             templates.append(Template(layer, "take", details))
-            note = f"{len(uses.makes)} → {len(makes)} channels"
+            note = _counts(uses, self._number)
             editor.replace(path, templates[-1].make(), slot=len(templates) - 1, kind="pruned", note=note)
             changed.append(path)
         return changed
 
 
+def _counts(uses: Uses, number: Callable[[Any], int]) -> str:
+    """Return what a layer had and has, in words."""
+    words = [("channels", uses.makes)] + ([("heads", uses.heads)] if len(uses.heads) else [])
+    changed = [(word, ids) for word, ids in words if number(ids) != len(ids)] or words[:1]
+    return ", ".join(f"{len(ids)} → {number(ids)} {word}" for word, ids in changed)
+
+
 def _squares(uses: Uses, weights: Mapping[str, Any]) -> Any:
     """Return the sum of squares of the kernel that makes each channel."""
-    name = "pointwise_kernel" if "Separable" in uses.node.class_name else "kernel"
-    kernel = np.array(keras.ops.convert_to_numpy(weights[name]), "float64")
-    axis = KERNELS[uses.node.class_name][1] % kernel.ndim
-    return np.square(kernel).sum(tuple(a for a in range(kernel.ndim) if a != axis))
-
-
-def _takes(uses: Uses, reads: list[int], makes: list[int]) -> dict[str, list[Any]]:
-    """Return, for each weight of a layer, which positions stay along which axes."""
-    kind = uses.node.class_name
-    if kind in KERNELS and "Separable" not in kind:
-        _, out, into = KERNELS[kind]
-        return {"kernel": [[into, reads], [out, makes]], "bias": [[0, makes]]}
-    if kind in KERNELS:
-        multiplier = uses.node.config["depth_multiplier"]
-        middle = [one * multiplier + j for one in reads for j in range(multiplier)]
-        return {
-            "depthwise_kernel": [[-2, reads]],
-            "pointwise_kernel": [[-2, middle], [-1, makes]],
-            "bias": [[0, makes]],
-        }
-    if kind.startswith("Depthwise"):
-        return {"kernel": [[-2, reads]], "bias": [[0, makes]]}
-    return {name: [[0, makes]] for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    name = scored_kernel(uses)
+    return sums_of_squares(weights[name], uses.axis(name))

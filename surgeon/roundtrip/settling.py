@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from surgeon import _keras
 from surgeon.errors import CopyError, GraphError
@@ -97,6 +98,8 @@ class _Settler:
         except (ValueError, TypeError) as error:
             if not isinstance(node.op, keras.layers.Layer) or not node.op.variables:
                 raise _no_call(node, node.op, error) from error
+            return None
+        if isinstance(node.op, keras.layers.Normalization) and not _numbers_fit(node, args[0]):
             return None
         if isinstance(node.op, keras.layers.Layer) and node.op.variables:
             trial = _built_for(node, args, kwargs)
@@ -200,6 +203,28 @@ def _no_call(node: Node, op: Any, error: Exception) -> GraphError:
     return GraphError(
         f"{type(op).__name__} {op.name!r} cannot be called in the place of {node.path!r}: {reason}"
     )
+
+
+def _numbers_fit(node: Node, given: Any) -> bool:
+    """Whether a Normalization that was given its mean as numbers spread it over the axes that it reads now.
+
+    Raises:
+        GraphError: If it could not even be made anew for them.
+    """
+    op = node.op
+    if op.input_mean is None:
+        return True
+    rank = len(given.shape)
+    axes = sorted(axis % rank for axis in op.axis)
+    kept = tuple(given.shape[axis] for axis in axes)
+    try:
+        np.broadcast_to(np.asarray(op.input_mean), kept)
+    except ValueError as error:
+        raise GraphError(
+            f"{node.path!r} was given a mean of shape {np.shape(op.input_mean)}, which does not fit the "
+            f"{kept} that it would read: replace it by a Normalization that does, or remove it"
+        ) from error
+    return tuple(op.mean.shape[axis] for axis in axes) == kept
 
 
 def _differ(new: TensorSpec, old: TensorSpec) -> bool:

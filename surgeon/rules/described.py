@@ -36,10 +36,11 @@ class LayerSpec:
     keep: tuple[str, ...] = ()
 
     def beside(self, node: Any) -> LayerSpec:
-        """Return this with the settings filled in that a node's layer has."""
-        if not isinstance(node, Node):
-            return self
-        kept = {key: node.config[key] for key in self.keep if key in node.config}
+        """Return this with the settings filled in that a node's layer has, or one of a block's."""
+        nodes = [node] if isinstance(node, Node) else list(node)
+        # Of a block, the layer of the same class is the one that this stands for.
+        nodes.sort(key=lambda one: one.class_name != self.class_name)
+        kept = {key: one.config[key] for one in reversed(nodes) for key in self.keep if key in one.config}
         return replace(self, settings={**kept, **self.settings}, keep=())
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from surgeon.errors import RuleError, RuleFileError, near_misses
 from surgeon.rules.collection import Rule, as_rules
-from surgeon.rules.data import read_rules, rules_to_data
+from surgeon.rules.data import RESERVED, read_rules, rules_to_data
 from surgeon.rules.yaml_text import Lines, YamlTextError, read_yaml, write_yaml
 from surgeon.select.cursor import Cursor
 
@@ -47,6 +47,10 @@ def load_rules(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
     except YamlTextError as error:
         raise RuleFileError(f"{file}:{error.line}: {error}") from error
     root = Cursor(data, place=lambda trail: f"{file}:{lines.of(trail)}: ", error=RuleFileError)
+    if isinstance(data, list) or (isinstance(data, dict) and data and not {"rules"} & set(data)):
+        verb = next((key for key in data if key in RESERVED), None) if isinstance(data, dict) else None
+        if isinstance(data, list) or verb:
+            raise root.fail("a rule file starts with a line `rules:`, and its rules are the list below it")
     root.keys("a rule file", _KEYS)
     return read_rules(root.at("rules"))
 

@@ -8,6 +8,9 @@ from typing import Any
 from surgeon.errors import RuleError
 from surgeon.rules.origin import caller
 from surgeon.rules.replacement import Scope, StructureRule, Target, as_target, check_scope, making_rule
+from surgeon.select import Pattern
+
+Which = float | slice | Sequence[int] | Sequence[bool]
 
 
 def insert_before(
@@ -237,36 +240,54 @@ def change_input(
     return StructureRule("change_input", target, None, options, "layer", caller())
 
 
-def prune(selector: Target, /, channels: float | slice | Sequence[int] | Sequence[bool]) -> StructureRule:
-    """Remove channels (units) of layers for real, and from everything that reads them.
+def prune(selector: Target, /, channels: Which | None = None, *, heads: Which | None = None) -> StructureRule:
+    """Remove channels (units) or attention heads of layers for real, and from everything that reads them.
 
     Channels that an `Add` joins go together, BatchNormalization and depthwise convolutions lose
-    theirs, what reads them loses the rows of its kernel, through concatenation and flattening, too.
-    Which channels go is settled when the plan is made, from the weights of that model.
+    theirs, of a convolution in groups whole groups go, what reads them loses the rows of its kernel,
+    through concatenation and flattening, too. A head takes its part of the four kernels of its layer
+    with it; what the layer reads and makes stays as it is.
+    Which go is settled when the plan is made, from the weights of that model.
 
     Args:
-        selector: Which Dense and convolution layers.
+        selector: Which Dense, convolution and attention layers.
         channels: A fraction: so many of the channels with the smallest kernels (L2 norm over all
             layers that share them) go; or which: positions, a slice, a mask.
+        heads: The same for the heads of `MultiHeadAttention` and `GroupQueryAttention`, counted in
+            the query; the weakest are those with the smallest output kernel. In grouped attention
+            each key and value head that stays must keep equally many query heads, and a fraction
+            takes whole groups.
 
     Raises:
-        RuleError: If the fraction is not between 0 and 1.
+        RuleError: If the fraction is not between 0 and 1, or both or none of the two are given.
 
     Example:
         >>> print(prune("conv_*", channels=0.3))
         prune('conv_*', channels=0.3)
+        >>> print(prune("attention_*", heads=[0, 3]))
+        prune('attention_*', heads=[0, 3])
     """
-    if isinstance(channels, bool | int | str) or (isinstance(channels, float) and not 0 < channels < 1):
-        raise RuleError(
-            f"prune(..., channels={channels!r}): a fraction lies between 0 and 1; a list says which ones go"
-        )
-    which = (
-        channels
-        if isinstance(channels, float | slice)
-        else [int(c) if type(c) is int else c for c in channels]
-    )
+    if (channels is None) == (heads is None):
+        raise RuleError("prune(...) takes channels= or heads=, one of the two: prune('conv_*', channels=0.3)")
+    word, given = ("channels", channels) if heads is None else ("heads", heads)
     target = as_target("prune", selector)
-    return StructureRule("prune", target, None, {"channels": which}, "layer", caller())
+    if isinstance(target, Pattern):
+        raise RuleError("prune(...) takes a selector, not a pattern")
+    return StructureRule("prune", target, None, {word: _which(word, given)}, "layer", caller())
+
+
+def _which(word: str, given: Any) -> Any:
+    if isinstance(given, bool | int | str) or (isinstance(given, float) and not 0 < given < 1):
+        raise RuleError(
+            f"prune(..., {word}={given!r}): a fraction lies between 0 and 1; a list says which ones go"
+        )
+    if isinstance(given, float | slice):
+        return given
+    places = given.tolist() if hasattr(given, "tolist") else list(given)
+    wrong = [one for one in places if not isinstance(one, int)]
+    if wrong or not places:
+        raise RuleError(f"prune(..., {word}={given!r}): a list holds positions, or true and false for each")
+    return places
 
 
 def rule(selector: Target, /, *, scope: Scope = "layer") -> Callable[[Callable[[Any], Any]], StructureRule]:

@@ -12,9 +12,9 @@ from surgeon.rules.adapters import LoraRule, lora
 from surgeon.rules.described import FOREIGN, LayerSpec, LayerSpecs
 from surgeon.rules.replacement import StructureRule
 from surgeon.rules.replacement import replace as replace_rule
-from surgeon.select import Pattern
+from surgeon.select import Pattern, Selector
 from surgeon.select.cursor import Cursor, shown
-from surgeon.select.selector_data import read_selector
+from surgeon.select.pattern_data import read_target, target_to_data
 
 Maker = Callable[[Any, dict[str, Any]], StructureRule | LoraRule]
 
@@ -24,14 +24,18 @@ class Form:
     """What a verb looks like in a rule file.
 
     Attributes:
+        what: What it does, in a sentence.
         make: Returns the rule for a selector and the values of the keys.
         needs: Keys that must be there.
         may: Keys that may be there.
+        one_of: Those of which one must be there, and no more.
     """
 
+    what: str
     make: Maker
     needs: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
 
 
 def _replace(selector: Any, given: dict[str, Any]) -> StructureRule:
@@ -42,37 +46,66 @@ def _replace(selector: Any, given: dict[str, Any]) -> StructureRule:
     return replace_rule(selector, specs, **given)
 
 
+def _with_keys(verb: Any) -> Maker:
+    return lambda selector, given: verb(selector, **given)
+
+
 def _inserting(verb: Any) -> Maker:
     return lambda selector, given: verb(selector, given.pop("layer"), **given)
 
 
 FORMS: dict[str, Form] = {
-    "replace": Form(_replace, ("with",), ("keep", "scope")),
-    "insert_before": Form(_inserting(structure.insert_before), ("layer",), ("argument", "scope")),
-    "insert_after": Form(_inserting(structure.insert_after), ("layer",), ("output", "scope")),
-    "remove": Form(
-        lambda selector, given: structure.remove(selector, **given), (), ("keep", "any_shape", "scope")
+    "replace": Form("Put other layers in the place of some.", _replace, ("with",), ("keep", "scope")),
+    "insert_before": Form(
+        "Insert layers before others.",
+        _inserting(structure.insert_before),
+        ("layer",),
+        ("argument", "scope"),
     ),
-    "configure": Form(lambda selector, given: structure.configure(selector, **given["set"]), ("set",)),
-    "rename": Form(lambda selector, given: structure.rename(selector, given["to"]), ("to",)),
+    "insert_after": Form(
+        "Insert layers after others.", _inserting(structure.insert_after), ("layer",), ("output", "scope")
+    ),
+    "remove": Form("Remove layers.", _with_keys(structure.remove), (), ("keep", "any_shape", "scope")),
+    "configure": Form(
+        "Change settings of layers.",
+        lambda selector, given: structure.configure(selector, **given["set"]),
+        ("set",),
+    ),
+    "rename": Form(
+        "Give a layer another name.",
+        lambda selector, given: structure.rename(selector, given["to"]),
+        ("to",),
+    ),
     "rewire": Form(
+        "Let layers read another tensor.",
         lambda selector, given: structure.rewire(selector, given.pop("source"), **given),
         ("source",),
         ("argument", "scope"),
     ),
-    "duplicate": Form(lambda selector, given: structure.duplicate(selector, **given), (), ("times",)),
-    "share": Form(lambda selector, given: structure.share(selector)),
-    "unshare": Form(lambda selector, given: structure.unshare(selector)),
-    "inline": Form(lambda selector, given: structure.inline(selector)),
+    "duplicate": Form(
+        "Call a copy of a layer on its output.", _with_keys(structure.duplicate), (), ("times",)
+    ),
+    "share": Form("Let layers be the first of them.", _with_keys(structure.share)),
+    "unshare": Form("Give each call a layer of its own.", _with_keys(structure.unshare)),
+    "inline": Form("Take nested models apart.", _with_keys(structure.inline)),
     "change_input": Form(
+        "Give the model an input of another shape.",
         lambda selector, given: structure.change_input(given.pop("shape"), selector=selector, **given),
         ("shape",),
         ("channels",),
     ),
-    "prune": Form(lambda selector, given: structure.prune(selector, **given), ("channels",)),
-    "lora": Form(lambda selector, given: lora(selector, **given), ("rank",), ("alpha",)),
+    "prune": Form(
+        "Remove channels or attention heads for real.",
+        _with_keys(structure.prune),
+        may=("channels", "heads"),
+        one_of=("channels", "heads"),
+    ),
+    "lora": Form("Add low-rank adapters.", _with_keys(lora), ("rank",), ("alpha",)),
 }
 """The verbs of rule files that change the structure."""
+
+BLOCKS = ("replace", "remove")
+"""Those of them that take a pattern."""
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "keep": ((list, int), "a list of settings, or, for remove, which of the inputs goes on"),
@@ -86,6 +119,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "times": ((int,), "a number"),
     "shape": ((list,), "a list of sizes"),
     "channels": ((str, float, list), "a word, a fraction or a list of positions"),
+    "heads": ((float, list), "a fraction or a list of positions"),
     "rank": ((int,), "a number"),
     "alpha": ((int, float), "a number"),
 }
@@ -99,13 +133,20 @@ def read_structure(cursor: Cursor, verb: str, origin: str) -> StructureRule | Lo
     """
     form = FORMS[verb]
     keys = cursor.keys(f"a rule that says {verb}", (verb, *form.needs, *form.may))
-    selector = read_selector(cursor.at(verb))
+    selector = _target(cursor.at(verb), verb)
     missing = [key for key in form.needs if key not in keys]
     if missing:
         raise cursor.fail(f"{verb} needs {missing[0]!r} beside it, as in {_example(missing[0])}", key=verb)
     given = {key: _value(cursor.at(key), key) for key in keys if key != verb}
     with cursor.located():
         return replace(form.make(selector, given), origin=origin)
+
+
+def _target(cursor: Cursor, verb: str) -> Selector | Pattern:
+    target = read_target(cursor)
+    if isinstance(target, Pattern) and verb not in BLOCKS:
+        raise cursor.fail(f"{verb} takes a selector, not a pattern: {' and '.join(BLOCKS)} take one")
+    return target
 
 
 def _value(cursor: Cursor, key: str) -> Any:
@@ -171,9 +212,9 @@ def structure_to_data(rule: StructureRule | LoraRule) -> dict[str, Any]:
         extra = {} if rule.alpha is None else {"alpha": rule.alpha}
         return {"lora": rule.selector.to_data(), "rank": rule.rank, **extra}
     form = FORMS.get(rule.verb)
-    if form is None or isinstance(rule.selector, Pattern) or _is_code(rule):
+    if form is None or _is_code(rule):
         raise RuleError("it is Python code: keep it in a script")
-    data: dict[str, Any] = {rule.verb: rule.selector.to_data()}
+    data: dict[str, Any] = {rule.verb: target_to_data(rule.selector)}
     if isinstance(rule.make, LayerSpecs):
         specs = [{spec.class_name: dict(spec.settings)} for spec in rule.make.specs]
         data["with" if rule.verb == "replace" else "layer"] = specs if len(specs) > 1 else specs[0]

@@ -57,7 +57,11 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise YamlTextError(line, f"aliases such as *{event.anchor} are not read here: write it out")
+            raise YamlTextError(
+                line,
+                f"aliases such as *{event.anchor} are not read here: write it out; "
+                f'a glob that starts with a star is put in quotes, "*{event.anchor}"',
+            )
         self.depth += 1
         if self.depth > _DEEPEST:
             raise YamlTextError(line, f"more than {_DEEPEST} levels deep")
@@ -101,8 +105,9 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f" {error.context}" if error.context else ""
+        hint = ': put a glob that starts with a star in quotes, as in "*"' if "alias" in context else ""
         raise YamlTextError(
-            mark.line + 1 if mark else 1, f"not valid YAML{context}: {error.problem}"
+            mark.line + 1 if mark else 1, f"not valid YAML{context}: {error.problem}{hint}"
         ) from error
     return (None if root is None else _value(root, (), lines)), lines
 

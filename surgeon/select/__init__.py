@@ -23,6 +23,7 @@ from surgeon.select.leaves import has_weight, inside, isa, name, where
 from surgeon.select.matching import Matches, Miss
 from surgeon.select.pattern import Match, Pattern, any_tensor, chain, either, node, optional, pattern
 from surgeon.select.pooling import Candidate, resolve_together
+from surgeon.select.position import every, first, last, nth
 from surgeon.select.relative import (
     between,
     called,
@@ -30,10 +31,6 @@ from surgeon.select.relative import (
     depth,
     downstream_of,
     ends,
-    every,
-    first,
-    last,
-    nth,
     producers_of,
     upstream_of,
 )

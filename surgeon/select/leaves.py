@@ -106,7 +106,7 @@ def has_weight(weight: str, shape: tuple[int | None, ...] | None = None) -> Sele
         >>> has_weight("kernel", (None, 10))
         has_weight('kernel', (None, 10))
     """
-    return HasWeight(weight, shape)
+    return HasWeight(weight, None if shape is None else tuple(shape))
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,13 +128,9 @@ class HasWeight(Selector):
             len(wanted) == len(shape) and all(a in (None, b) for a, b in zip(wanted, shape, strict=True))
         )
 
-    def to_data(self) -> Any:
-        """Refuse: rule files know paths and classes only.
-
-        Raises:
-            RuleError: Always.
-        """
-        raise RuleError(f"{self} cannot be written as data: select by path or class, or keep it in a script")
+    def to_data(self) -> dict[str, Any]:
+        """Return `{"has_weight": ...}`, with its `shape` where one was given."""
+        return {"has_weight": self.weight, **({} if self.shape is None else {"shape": list(self.shape)})}
 
     def hint(self, nodes: Sequence[Node]) -> str:
         """Name weights that are close."""

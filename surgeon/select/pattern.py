@@ -104,18 +104,9 @@ class Pattern:
     def nodes(self) -> tuple[PatternNode, ...]:
         """Every node of the pattern, producers first."""
         found: dict[str, PatternNode] = {}
-
-        def visit(operand: Operand) -> None:
-            if isinstance(operand, Either):
-                for one in operand.alternatives:
-                    visit(one)
-            elif isinstance(operand, PatternNode):
-                for one in operand.reads or ():
-                    visit(one)
-                found.setdefault(operand.name, operand)
-
         for output in self.outputs:
-            visit(output)
+            for one in _nodes_of(output):
+                found.setdefault(one.name, one)
         return tuple(found.values())
 
     def __str__(self) -> str:
@@ -252,8 +243,36 @@ def pattern(*outputs: PatternNode, exclusive: bool = True) -> Pattern:
             "pattern(...) takes the nodes that the block ends in: pattern(node('add', isa('Add'))(...))"
         )
     made = Pattern(tuple(outputs), exclusive=exclusive)
-    by_name: dict[str, PatternNode] = {}
-    for one in made.nodes:
-        if by_name.setdefault(one.name, one) != one:
-            raise RuleError(f"two nodes of the pattern are called {one.name!r}")
+    known: dict[str, PatternNode] = {}
+    for output in outputs:
+        known = _named(output, known)
     return made
+
+
+def _named(operand: Operand, known: dict[str, PatternNode]) -> dict[str, PatternNode]:
+    """Return the nodes by name, with those of a further part; alternatives may share a name.
+
+    Raises:
+        RuleError: If one name stands for two nodes.
+    """
+    if isinstance(operand, Either):
+        several = [_named(one, known) for one in operand.alternatives]
+        return {name: one for named in reversed(several) for name, one in named.items()}
+    if isinstance(operand, PatternNode):
+        for read in operand.reads or ():
+            known = _named(read, known)
+        if known.get(operand.name, operand) != operand:
+            raise RuleError(f"two nodes of the pattern are called {operand.name!r}")
+        return {**known, operand.name: operand}
+    return known
+
+
+def _nodes_of(operand: Operand) -> Iterator[PatternNode]:
+    """Yield the nodes of a part of a pattern, producers first; what is read twice comes twice."""
+    if isinstance(operand, Either):
+        for one in operand.alternatives:
+            yield from _nodes_of(one)
+    elif isinstance(operand, PatternNode):
+        for one in operand.reads or ():
+            yield from _nodes_of(one)
+        yield operand

@@ -1,4 +1,4 @@
-"""Selectors that look at the graph around a node: position, depth, upstream, downstream, between."""
+"""Selectors that look at the graph around a node: depth, upstream, downstream, between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from surgeon.errors import NoMatchError, RuleError
 from surgeon.graph import Node, refs_in
-from surgeon.select.selector import Selector, as_selector
+from surgeon.select.selector import And, Not, Or, Selector, as_selector
 from surgeon.select.world import Place, World
 
 Target = Selector | Node | str
@@ -26,16 +26,6 @@ class Relative(Selector):
         """
         del node
         raise RuleError(f"{self} depends on the graph: it selects layers of a model, not of a list of nodes")
-
-    def to_data(self) -> Any:
-        """Refuse: rule files know paths and classes only.
-
-        Raises:
-            RuleError: Always.
-        """
-        raise RuleError(
-            f"{self} cannot be written as data, because it depends on the graph: keep it in a script"
-        )
 
     def hint(self, nodes: Sequence[Node]) -> str:
         """Say nothing: a resolved selector speaks for it."""
@@ -68,7 +58,7 @@ class Among(Selector):
         return id(node) in self.nodes or (node.op is not None and id(node.op) in self.layers)
 
     def to_data(self) -> Any:
-        """Refuse, as the selector does that it stands for."""
+        """Return the data of the selector that it stands for."""
         return self.of.to_data()
 
     def hint(self, nodes: Sequence[Node]) -> str:
@@ -80,7 +70,7 @@ class Among(Selector):
         return repr(self.of)
 
 
-def _found(selector: Selector, world: World) -> list[tuple[Place, Node]]:
+def found_by(selector: Selector, world: World) -> list[tuple[Place, Node]]:
     """Return the calls that a selector means, which must be some.
 
     Raises:
@@ -105,10 +95,14 @@ class Stream(Relative):
 
     def places(self, world: World) -> set[Place]:
         """Return the calls up or down the stream of the layers."""
-        starts = [place for place, _ in _found(self.of, world)]
+        starts = [place for place, _ in found_by(self.of, world)]
         if self.nearest:
             return {near for start in starts for near in world.neighbours(start, up=self.up)}
         return world.stream(starts, up=self.up)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the word and what it is about: `{"upstream_of": "head"}`."""
+        return {self.word: self.of.to_data()}
 
     def __repr__(self) -> str:
         return f"{self.word}({self.of})"
@@ -163,8 +157,12 @@ class Between(Relative):
 
     def places(self, world: World) -> set[Place]:
         """Return the calls downstream of the start and upstream of the end."""
-        starts, ends = ([p for p, _ in _found(one, world)] for one in (self.start, self.end))
+        starts, ends = ([p for p, _ in found_by(one, world)] for one in (self.start, self.end))
         return world.stream(starts, up=False) & world.stream(ends, up=True)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return `{"between": [start, end]}`."""
+        return {"between": [self.start.to_data(), self.end.to_data()]}
 
     def __repr__(self) -> str:
         return f"between({self.start}, {self.end})"
@@ -180,80 +178,12 @@ def between(start: Target, end: Target) -> Selector:
     return Between(as_selector(start), as_selector(end))
 
 
-@dataclass(frozen=True, repr=False)
-class Position(Relative):
-    """Some of the layers that a selector means, by their number in the graph's order."""
+def positive(word: str, count: int) -> int:
+    """Return a number that counts from 1.
 
-    of: Selector
-    start: int | None
-    stop: int | None
-    step: int | None
-    text: str
-
-    def places(self, world: World) -> set[Place]:
-        """Return the calls of the layers at these positions."""
-        found = _found(self.of, world)
-        layers = list(dict.fromkeys(node.path for _, node in found))
-        chosen = set(layers[slice(self.start, self.stop, self.step)])
-        if not chosen:
-            raise NoMatchError(f"{self}: {self.of} matches only {len(layers)} layers")
-        return {place for place, node in found if node.path in chosen}
-
-    def __repr__(self) -> str:
-        return self.text.format(self.of)
-
-
-def first(target: Target, count: int = 1) -> Selector:
-    """Select the first of the layers that match, in the order of the graph.
-
-    Example:
-        >>> first("conv_*", 2)
-        first('conv_*', 2)
+    Raises:
+        RuleError: If it does not; names the selector.
     """
-    return _position(target, 0, _positive("first", count), None, f"first({{}}{_number(count)})")
-
-
-def last(target: Target, count: int = 1) -> Selector:
-    """Select the last of the layers that match.
-
-    Example:
-        >>> last("dense_*")
-        last('dense_*')
-    """
-    return _position(target, -_positive("last", count), None, None, f"last({{}}{_number(count)})")
-
-
-def nth(target: Target, position: int) -> Selector:
-    """Select one of the layers that match, counted from 0; from the end, if negative.
-
-    Example:
-        >>> nth("dense_*", -2)
-        nth('dense_*', -2)
-    """
-    stop = position + 1 if position != -1 else None
-    return _position(target, position, stop, None, f"nth({{}}, {position})")
-
-
-def every(step: int, target: Target, start: int = 0) -> Selector:
-    """Select every second, third, ... of the layers that match.
-
-    Example:
-        >>> every(2, "conv_*", start=1)
-        every(2, 'conv_*', start=1)
-    """
-    shown = f", start={start}" if start else ""
-    return _position(target, start, None, _positive("every", step), f"every({step}, {{}}{shown})")
-
-
-def _position(target: Target, start: int, stop: int | None, step: int | None, text: str) -> Selector:
-    return Position(as_selector(target), start, stop, step, text)
-
-
-def _number(count: int) -> str:
-    return f", {count}" if count != 1 else ""
-
-
-def _positive(word: str, count: int) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise RuleError(f"{word}(...) counts from 1, it was given {count!r}")
     return count
@@ -272,6 +202,11 @@ class Depth(Relative):
         top = float("inf") if self.at_most is None else self.at_most
         depths = world.depths(from_output=self.from_output)
         return {place for place, depth in depths.items() if self.at_least <= depth <= top}
+
+    def to_data(self) -> dict[str, Any]:
+        """Return `{"depth": ...}`, with `at_most` and `from_output` where they were given."""
+        most = {} if self.at_most is None else {"at_most": self.at_most}
+        return {"depth": self.at_least, **most, **({"from_output": True} if self.from_output else {})}
 
     def __repr__(self) -> str:
         most = "" if self.at_most is None else f", {self.at_most}"
@@ -316,8 +251,13 @@ class Expect(Relative):
             )
         return {place for place, _ in found}
 
+    def to_data(self) -> dict[str, Any]:
+        """Return what is counted, and `expect` beside it."""
+        return {"all": [self.of.to_data()], "expect": self.count}
+
     def __repr__(self) -> str:
-        return f"{self.of!r}.expect({self.count})"
+        inner = f"({self.of!r})" if isinstance(self.of, And | Or | Not) else repr(self.of)
+        return f"{inner}.expect({self.count})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -333,6 +273,10 @@ class Called(Relative):
             counts[node.path] = counts.get(node.path, 0) + 1
         return {place for place, node in world if counts[node.path] == self.times}
 
+    def to_data(self) -> dict[str, Any]:
+        """Return `{"called": times}`."""
+        return {"called": self.times}
+
     def __repr__(self) -> str:
         return f"called({self.times})"
 
@@ -344,7 +288,7 @@ def called(times: int) -> Selector:
         >>> ~called(1)
         ~called(1)
     """
-    return Called(_positive("called", times))
+    return Called(positive("called", times))
 
 
 @dataclass(frozen=True, repr=False)
@@ -354,6 +298,10 @@ class Ends(Relative):
     def places(self, world: World) -> set[Place]:
         """Return the calls that make the outputs of the outermost model."""
         return {("", ref.node) for _, ref in refs_in(world.graphs[""].outputs)}
+
+    def to_data(self) -> dict[str, Any]:
+        """Return `{"ends": True}`."""
+        return {"ends": True}
 
     def __repr__(self) -> str:
         return "ends()"

@@ -80,7 +80,8 @@ def test_rewrite_and_restore_are_a_round_trip(model, rules, tmp_path):
     assert totals["trainable"] == 155 - totals["frozen"]
     assert "33.3% trains" in run("inspect", tuned).stdout
 
-    run("restore", tuned, "-o", plain)
+    assert "is written as it was" not in run("restore", tuned, "-o", plain).stderr
+    assert "is written as it was" in run("restore", plain, "-o", tmp_path / "again" / "m.keras").stderr
     assert {type(layer) for layer in keras.saving.load_model(plain).layers} == {keras.layers.Dense}
     features = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
     outputs = [keras.saving.load_model(path)(features) for path in (model, tuned, plain)]

@@ -53,8 +53,8 @@ class Patient:
         assert (calls, configs) == self._before[1:]
         assert not {id(v) for v in tuned.variables} & {id(v) for v in self.model.variables}
         assert plan.after is not None
-        now = {w.path: w.shape for w in sg.to_graph(tuned).weights if "/lora_" not in w.path}
-        assert {w.path: w.shape for w in plan.after.weights} == now
+        now = {w.path: (w.shape, w.trainable) for w in sg.to_graph(tuned).weights}
+        assert {w.path: (w.shape, w.trainable) for w in plan.after.weights} == now
         return tuned
 
     def dense(self, data, *, linear=False, whole=True):

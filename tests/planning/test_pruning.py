@@ -124,6 +124,53 @@ def test_what_would_not_be_zero_stays():
     assert pruned.get_layer("conv").filters == 3
 
 
+def grouped(groups, read=8):
+    """A convolution in groups between two that are not."""
+    x = layers.Conv2D(read, 3, name="before")(image := keras.Input((8, 8, 3), name="image"))
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.Conv2D(12, 3, groups=groups, activation="relu", name="grouped")(x)
+    return zoo.jitter(keras.Model(image, layers.Conv2D(2, 1, name="after")(x)))
+
+
+def test_of_a_convolution_in_groups_whole_groups_go():
+    made = prune(grouped(4), "before", 0.5)
+    assert made.difference <= 1e-5
+    layer = made.after.get_layer("grouped")
+    assert (layer.groups, layer.filters, layer.kernel.shape[-2]) == (2, 6, 2)
+    one = sg.rewrite(grouped(4), sg.prune("grouped", channels=[4]))
+    assert [one.get_layer(name).filters for name in ("before", "grouped", "after")] == [6, 9, 2]
+    with pytest.raises(sg.RuleError, match=r"would have no channel left"):
+        sg.plan(grouped(4), sg.prune("grouped", channels=[0, 3, 6, 9]))
+
+
+def test_groups_that_read_the_input_stay():
+    image = keras.Input((8, 8, 4), name="image")
+    x = layers.Conv2D(8, 3, groups=2, name="grouped")(image)
+    model = keras.Model(image, layers.Conv2D(2, 1, name="after")(x))
+    with pytest.raises(sg.RuleError, match=r"'grouped': its channels must stay: they are an input"):
+        sg.plan(model, sg.prune("grouped", channels=0.5))
+
+
+@keras.saving.register_keras_serializable("pruning")
+def neighbours(x):
+    """Look like any activation, and look at the channel beside."""
+    return x * keras.ops.roll(x, 1, axis=-1)
+
+
+def test_an_activation_that_looks_at_neighbours_keeps_them():
+    dense = layers.Dense(6, neighbours, name="d")
+    model = keras.Sequential([keras.Input((4,)), dense, layers.Dense(2, name="e")])
+    with pytest.raises(sg.RuleError, match=r"'d' ends in neighbours, which looks at all of them"):
+        sg.plan(model, sg.prune("d", channels=[0]))
+
+
+def test_a_class_of_the_same_name_is_not_taken_for_keras_own():
+    dense = type("Dense", (layers.Dense,), {"call": lambda self, x: layers.Dense.call(self, x) + 1})
+    model = keras.Sequential([keras.Input((4,)), dense(6, name="d"), layers.Dense(2, name="e")])
+    with pytest.raises(sg.RuleError, match="makes no channels that can be followed"):
+        sg.plan(model, sg.prune("d", channels=[0]))
+
+
 def test_arguments():
     for wrong in (1.5, 0.0, 3, True):
         with pytest.raises(sg.RuleError, match="a fraction lies between 0 and 1"):

@@ -80,6 +80,81 @@ def test_a_file_says_what_python_says(load):
     assert_same_outputs(sg.rewrite(model, load(short))(inputs), sg.rewrite(model, kept)(inputs))
 
 
+AROUND = """
+rules:
+- freeze: {upstream_of: hidden, isa: Conv2D}
+- freeze: {first: {isa: BatchNormalization}}
+  weights: [gamma]
+- train: {every: {isa: Conv2D}, step: 2, start: 1}
+- freeze: {has_weight: kernel, shape: [null, 4]}
+- freeze: {between: [conv_1, pool_1], isa: BatchNormalization, expect: 1}
+- replace:
+    chain: {conv: {isa: Conv2D}, norm: {isa: BatchNormalization}, act: {optional: {isa: ReLU}}}
+  with: {Conv2D: {activation: relu}}
+  keep: [filters, kernel_size, padding]
+"""
+
+
+def test_a_file_selects_by_what_is_around_and_by_patterns(load):
+    model = zoo.cnn()
+    convs = sg.isa("Conv2D")
+    norms = sg.isa("BatchNormalization")
+    block = sg.chain(conv=convs, norm=norms, act=sg.optional(sg.isa("ReLU")))
+    kept = ("filters", "kernel_size", "padding")
+    in_python = [
+        sg.freeze(sg.upstream_of("hidden") & convs),
+        sg.freeze(sg.first(norms), "gamma"),
+        sg.train(sg.every(2, convs, start=1)),
+        sg.freeze(sg.has_weight("kernel", (None, 4))),
+        sg.freeze((sg.between("conv_1", "pool_1") & norms).expect(1)),
+        sg.replace(
+            block,
+            lambda m: layers.Conv2D(activation="relu", **{key: m.conv.config[key] for key in kept}),
+        ),
+    ]
+    in_file = load(AROUND)
+    one, other = sg.plan(model, in_file), sg.plan(model, in_python)
+    assert [outcome.matched for outcome in one.outcomes] == [outcome.matched for outcome in other.outcomes]
+    assert len(one.outcomes[-1].matched) == 2
+    assert one.trainable_after == other.trainable_after
+    inputs = zoo.sample_inputs(model)
+    assert_same_outputs(one.apply(model)(inputs), other.apply(model)(inputs))
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("freeze: {first: 'conv_*', count: 0}", r"rules\.yaml:2: .*counts from 1"),
+        ("freeze:\n    nth: 'conv_*'", r"rules\.yaml:3: nth needs 'position' beside it"),
+        (
+            "insert_after: {chain: {a: 'b'}}\n  layer: ReLU",
+            r"yaml:2: insert_after takes a selector, not a pat",
+        ),
+        ("freeze: {chain: {a: 'b'}}", r"rules\.yaml:2: this is a pattern, which stands at replace or remove"),
+        ("remove:\n    chain:\n      a: {isa: 3}", r"rules\.yaml:4: 'isa' is text, not 3"),
+        ("prune: a", r"rules\.yaml:2: .*takes channels= or heads="),
+        ("prune: a\n  heads: 3", r"rules\.yaml:3: 'heads' is a fraction or a list of positions, not 3"),
+    ],
+)
+def test_wrong_selectors_are_called_by_their_line(load, rule, message):
+    with pytest.raises(sg.RuleFileError, match=message):
+        load(f"rules:\n- {rule}\n")
+
+
+def test_what_is_not_there_is_called_by_its_line(load):
+    with pytest.raises(sg.NoMatchError, match=r"rules\.yaml:2: .*upstream_of\('heed'\)|close: 'head'"):
+        sg.plan(zoo.mlp(), load("rules:\n- freeze: {upstream_of: heed}\n"))
+    with pytest.raises(sg.RuleError, match=r"rules\.yaml:2: .*expected to match 3 layers, and matches 2"):
+        sg.plan(zoo.mlp(), load("rules:\n- freeze: {name: 'dense_*', expect: 3}\n"))
+    with pytest.raises(sg.NoMatchError, match=r"rules\.yaml:2: remove\(.*the pattern .* is nowhere"):
+        sg.plan(zoo.mlp(), load("rules:\n- remove: {chain: {a: {isa: Conv2D}, b: {isa: ReLU}}}\n"))
+
+
+def test_a_selection_that_does_not_fit_is_called_by_its_line(load):
+    with pytest.raises(sg.SelectionError, match=r"rules\.yaml:3: train\('head', .*: .*head/kernel"):
+        sg.plan(zoo.mlp(), load("rules:\n\n- train: head\n  kernel: {channels: [99]}\n"))
+
+
 def test_rules_of_a_file_are_called_by_their_line(load):
     with pytest.raises(sg.NoMatchError, match=r"rules\.yaml:4: remove\('hiden'\): .*close: 'hidden'"):
         sg.plan(zoo.cnn(), load("rules:\n- freeze: 'conv_1'\n\n- remove: hiden\n"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -273,3 +274,29 @@ def test_a_subclass_that_would_rebuild_its_layers_becomes_plain(tmp_path):
     tuned.save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")
     assert re.search("adapter", " ".join(layer.name for layer in loaded.layers))
+
+
+def fixed_numbers(mean):
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Normalization(mean=mean, variance=[2.0] * np.size(mean), name="scale")(image)
+    return keras.Model(image, layers.Conv2D(4, 3, name="conv")(x))
+
+
+def test_numbers_that_were_given_for_three_channels_do_not_fit_twenty():
+    rule = sg.change_input((8, 8, 20))
+    message = r"'scale' was given a mean of shape \(3,\), which does not fit the \(20,\) that it would read"
+    with pytest.raises(sg.GraphError, match=message):
+        sg.plan(fixed_numbers([0.1, 0.2, 0.3]), rule)
+    wider = sg.rewrite(fixed_numbers([0.5]), rule)
+    pictures = np.ones((2, 8, 8, 20), "float32")
+    assert np.allclose(sg.extract(wider, end="scale")(pictures), 0.5 / 2**0.5)
+    taller = sg.rewrite(fixed_numbers([0.1, 0.2, 0.3]), sg.change_input((9, 9, 3)))
+    assert taller(pictures[:, :, :, :3].repeat(2, 1)[:, :9].repeat(2, 2)[:, :, :9]).shape == (2, 7, 7, 4)
+
+
+def test_what_has_none_of_the_named_weights_is_said():
+    plan = sg.plan(zoo.cnn(), sg.freeze("*", "gamma"))
+    assert "skips 4: no gamma" in str(plan)
+    assert ("conv_1", "no gamma") in plan.outcomes[0].skipped
+    both = sg.plan(zoo.cnn(), sg.freeze("conv_*", "kernel", "bias"))
+    assert both.outcomes[0].skipped == ()

@@ -13,7 +13,7 @@ from surgeon.rules.adapters import LoraRule
 from surgeon.rules.data import RESERVED
 from surgeon.rules.described import LayerSpec, LayerSpecs
 from surgeon.rules.replacement import Scope
-from tests.select.nodes import SELECTORS
+from tests.select.nodes import AROUND, PATTERNS
 from tests.select.test_selections import fitting_selections
 
 # Words that YAML 1.1 takes for booleans, numbers, dates or structure, beside the usual names.
@@ -53,17 +53,18 @@ CHANNELS: st.SearchStrategy[Any] = st.sampled_from([0.3, [0, 2], [True, False]])
 @st.composite
 def structure_rules(draw: st.DrawFn) -> StructureRule | LoraRule:
     """A rule that changes the structure, without Python code."""
-    selector = draw(SELECTORS)
+    selector = draw(AROUND)
+    block = draw(st.one_of(AROUND, PATTERNS))
     specs = draw(st.lists(LAYERS, min_size=1, max_size=2))
     number, scope = draw(st.integers(1, 3)), draw(SCOPES)
     keep = tuple(draw(st.lists(st.sampled_from(["units", "rate"]), max_size=2)))
     kept = LayerSpecs(tuple(replace(spec, keep=keep) for spec in specs))
     made = LayerSpecs(tuple(specs))
     rules: list[StructureRule | LoraRule] = [
-        sg.replace(selector, kept, scope=scope),
+        sg.replace(block, kept, scope=scope),
         sg.insert_before(selector, made, argument=number, scope=scope),
         sg.insert_after(selector, made, output=number, scope=scope),
-        sg.remove(selector, keep=number, any_shape=draw(st.booleans()), scope=scope),
+        sg.remove(block, keep=number, any_shape=draw(st.booleans()), scope=scope),
         sg.configure(selector, rate=0.5, name="on"),
         sg.rename(selector, draw(st.sampled_from(["a", "no", "1e5"]))),
         sg.rewire(selector, "a/b", argument=number, scope=scope),
@@ -73,6 +74,7 @@ def structure_rules(draw: st.DrawFn) -> StructureRule | LoraRule:
         sg.inline(selector),
         sg.change_input((None, number), channels="zero", selector=selector),
         sg.prune(selector, channels=draw(CHANNELS)),
+        sg.prune(selector, heads=draw(CHANNELS)),
         sg.lora(selector, rank=number, alpha=draw(st.sampled_from([None, 2.0]))),
     ]
     return draw(st.sampled_from(rules))
@@ -86,5 +88,5 @@ def data_rules(draw: st.DrawFn) -> TrainabilityRule:
     cut = draw(st.integers(0, len(names)))
     selections = {name: draw(fitting_selections())[0] for name in names[cut:]}
     if verb is freeze and draw(st.booleans()):
-        return freeze(draw(SELECTORS), *names[:cut], stats=True, **selections)
-    return verb(draw(SELECTORS), *names[:cut], **selections)  # type: ignore[operator, no-any-return]
+        return freeze(draw(AROUND), *names[:cut], stats=True, **selections)
+    return verb(draw(AROUND), *names[:cut], **selections)  # type: ignore[operator, no-any-return]

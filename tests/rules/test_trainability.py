@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+import surgeon as sg
 from surgeon.errors import RuleError
 from surgeon.rules import freeze, train
-from surgeon.select import along, blocks, channels, elements, isa, n_of_m, name, rows
+from surgeon.select import channels, isa, name, rows
 from tests.rules.cases import data_rules
-
-MAKERS = (freeze, train, isa, name, channels, rows, along, elements, blocks, n_of_m)
 
 
 def here() -> int:
@@ -65,8 +64,7 @@ def test_rules_are_values(rule):
 def test_a_rule_prints_as_it_would_be_typed(rule):
     text = str(rule)
     if "…" not in text and "<mask" not in text:
-        known = {one.__name__: one for one in MAKERS}
-        assert eval(text, dict(known)) == rule
+        assert eval(text, {name: getattr(sg, name) for name in sg.__all__}) == rule
 
 
 @pytest.mark.parametrize("verb", [freeze, train])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import keras
 import pytest
 from keras import layers
@@ -30,6 +32,12 @@ def test_all_of_resnet152_are_found():
     block = sg.chain(conv=sg.isa("Conv2D"), bn=sg.isa("BatchNormalization"), relu=sg.isa("Activation"))
     # The stem, and the first two of the three convolutions in each of 3 + 8 + 36 + 3 blocks.
     found = sg.find(model, block).expect(1 + 2 * 50)
+    graph, seconds = sg.to_graph(model), []
+    for _ in range(5):
+        begin = time.process_time()
+        sg.find(graph, block)
+        seconds.append(time.process_time() - begin)
+    assert min(seconds) <= 0.05
     assert found[0].conv.name == "conv1_conv"
     # After the third comes an Add.
     assert "conv5_block3_out: bn: wanted isa('BatchNormalization'), found Add 'conv5_block3_add'" in str(
@@ -148,3 +156,12 @@ def test_a_pattern_is_followed_not_sought():
         assert len(sg.find(chain_of(length), block)) == length // 4
         counts.append(asked)
     assert counts == [100, 200]  # only what a BatchNormalization before a ReLU reads is asked
+
+
+def test_one_name_is_one_node_but_for_alternatives():
+    x = sg.any_tensor("x")
+    with pytest.raises(sg.RuleError, match="two nodes of the pattern are called 'a'"):
+        sg.pattern(sg.node("a", "dense_*")(sg.node("a", "conv_*")(x)))
+    act = sg.either(sg.node("act", sg.isa("ReLU")), sg.node("act", sg.isa("Activation")))
+    found = sg.find(zoo.cnn(), sg.pattern(sg.node("pool", "pool_1")(act))).expect(1)
+    assert found[0].act.name == "relu_1"

@@ -10,10 +10,10 @@ from hypothesis import given
 
 from surgeon.errors import RuleError
 from surgeon.select import isa, name, selector_from_data, where
-from tests.select.nodes import SELECTORS, Dense
+from tests.select.nodes import AROUND, Dense
 
 
-@given(SELECTORS)
+@given(AROUND)
 def test_data_reads_back_equal(selector):
     data = json.loads(json.dumps(selector.to_data(), sort_keys=True))
     assert selector_from_data(data) == selector
@@ -70,8 +70,30 @@ def test_predicates_refuse_with_the_reason(wrap):
         ({3: "a"}, r"the key 3 is not text"),
         ({"regex": "("}, r"^regex: '\(' is not a regular expression: "),
         ({"regex": "a", "flags": "ig"}, r"there is no flag 'g'.*a, i, m, s, x"),
-        ({"flags": "i"}, r"^flags: flags belong to a regex"),
+        ({"flags": "i"}, r"^flags: 'flags' belongs to regex"),
         ("a**", r"inside a part"),
+        ({"firts": "a"}, r"a selector has no key 'firts'; close: 'first'"),
+        ({"first": "a", "count": 0}, r"^first: first\(\.\.\.\) counts from 1, it was given 0"),
+        ({"first": "a", "count": "2"}, r"^count: 'count' is a number, not '2'"),
+        ({"isa": "Dense", "count": 2}, r"^count: 'count' belongs to first or last"),
+        (
+            {"first": "a", "last": "a", "count": 2},
+            r"'count' could belong to first or to last",
+        ),
+        ({"nth": "a"}, r"^nth: nth needs 'position' beside it"),
+        ({"nth": "a", "position": True}, r"^position: 'position' is a number, not True"),
+        ({"every": "a", "step": 0}, r"every\(\.\.\.\) counts from 1"),
+        ({"upstream_of": {"iza": "a"}}, r"^upstream_of\.iza: a selector has no key 'iza'"),
+        ({"between": ["a"]}, r"^between: between lies what is on a way from one selector to another, not 1"),
+        ({"between": "a"}, r"^between: 'between' must be a list"),
+        ({"depth": "3"}, r"^depth: 'depth' is a number, not '3'"),
+        ({"depth": 3, "from_output": 1}, r"^from_output: 'from_output' is true or false, not 1"),
+        ({"ends": False}, r"^ends: ends is true or not there at all, not False"),
+        ({"has_weight": "kernel", "shape": ["a"]}, r"^shape\[0\]: a size is a number, not 'a'"),
+        ({"inside": 3}, r"^inside: 'inside' is text, not 3"),
+        ({"expect": 3}, r"^expect: expect counts what other keys select"),
+        ({"isa": "Dense", "expect": "3"}, r"^expect: 'expect' is a number, not '3'"),
+        ({"chain": {"a": "b"}}, r"^chain: this is a pattern, which stands at replace or remove only"),
     ],
 )
 def test_wrong_data_says_where_and_what(data, message):
