@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from surgeon.cli import options
-from surgeon.cli.console import show, show_json
+from surgeon.cli.console import note, show, show_json
 from surgeon.cli.files import MODELS, PAGES, PICTURES, check_output, writing
 
 
