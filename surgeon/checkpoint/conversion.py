@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -170,13 +170,12 @@ def convert(
             _, mark = _architecture(model, Path(place))
         rehearsal = Rehearsal(folder, limits, has_architecture=model is not None, mover=mover(mark))
         told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
-        return _report(folder, found, told, started)
+        return _report(folder, told, started)
     with _claimed(folder) as (state, temps):
         architecture, mark = _architecture(model, temps)
         with Manifest(state / MANIFEST) as manifest:
             record = Record(manifest, folder, digest + mark, resume=resume)
-            outcomes: dict[Source, Outcome] = dict(_known(record, found))
-            tell(Event("found", len(outcomes), len(found)))
+            outcomes: list[Outcome | None] = [record.finished(source) for source in found]
             jobs = [
                 Job(
                     source,
@@ -185,8 +184,10 @@ def convert(
                     number,
                 )
                 for number, source in enumerate(found)
-                if source not in outcomes
+                if outcomes[number] is None
             ]
+            done = len(found) - len(jobs)
+            tell(Event("found", done, len(found)))
             order = {
                 "rules": base64.b64encode(packed).decode(),
                 "architecture": architecture,
@@ -198,30 +199,34 @@ def convert(
             with closing(happened):
                 for event in happened:
                     if isinstance(event, Job):
-                        tell(Event("started", len(outcomes), len(found), event.source))
+                        tell(Event("started", done, len(found), event.source))
                         continue
                     job, result = event
-                    outcomes[job.source] = record.settle(job, result)
-                    tell(Event("finished", len(outcomes), len(found), job.source, outcomes[job.source]))
-    return _report(folder, found, outcomes, started)
+                    done += 1
+                    outcomes[job.number] = outcome = record.settle(job, result)
+                    tell(Event("finished", done, len(found), job.source, outcome))
+    return _report(folder, outcomes, started)
 
 
 def _rehearse(
     rehearsal: Rehearsal, found: Sequence[Source], digest: str | None, tell: Callable[[Event], None]
-) -> dict[Source, Outcome]:
-    outcomes = {} if digest is None else rehearsal.known(found, digest)
-    tell(Event("found", len(outcomes), len(found)))
-    for source, outcome in rehearsal.run([source for source in found if source not in outcomes]):
-        outcomes[source] = outcome
-        tell(Event("finished", len(outcomes), len(found), source, outcome))
+) -> list[Outcome | None]:
+    outcomes: list[Outcome | None] = [None] * len(found)
+    if digest is not None:
+        outcomes = rehearsal.known(found, digest)
+    left = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    done = len(found) - len(left)
+    tell(Event("found", done, len(found)))
+    for number in left:
+        outcomes[number] = outcome = rehearsal.look(found[number])
+        done += 1
+        tell(Event("finished", done, len(found), found[number], outcome))
     return outcomes
 
 
-def _report(
-    folder: Path, found: Sequence[Source], outcomes: Mapping[Source, Outcome], started: float
-) -> ConversionReport:
-    ordered = tuple(outcomes[source] for source in found)
-    return ConversionReport(folder, ordered, time.monotonic() - started)
+def _report(folder: Path, outcomes: Iterable[Outcome | None], started: float) -> ConversionReport:
+    all_of_them = tuple(outcome for outcome in outcomes if outcome is not None)
+    return ConversionReport(folder, all_of_them, time.monotonic() - started)
 
 
 def common_key(
@@ -245,13 +250,6 @@ def common_key(
 
 def _say_nothing(event: Event) -> None:
     del event
-
-
-def _known(record: Record, found: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
-    for source in found:
-        skipped = record.finished(source)
-        if skipped is not None:
-            yield source, skipped
 
 
 @contextmanager

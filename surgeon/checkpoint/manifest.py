@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from surgeon.checkpoint.front_door import Fingerprint
 from surgeon.errors import CheckpointError
@@ -32,14 +31,9 @@ CREATE TABLE IF NOT EXISTS files (
     changed_at    TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID
 """
-_SELECT = (
-    "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
-    "output_digest, error FROM files"
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One file in the manifest; the fields are the columns.
 
     `publishing` is written when the output is complete and synced under its temporary name, just before
@@ -52,22 +46,38 @@ class Row:
     rules: str
     state: State
     seconds: float
-    fingerprint: Fingerprint | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    inode: str | None = None
+    digest: str | None = None
     output_size: int | None = None
     output_digest: str | None = None
     error: str | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """The state of the source that was converted; `None` if it was not."""
+        if self.size is None or self.mtime_ns is None or self.inode is None or self.digest is None:
+            return None
+        return Fingerprint(self.size, self.mtime_ns, int(self.inode), self.digest)
+
+    def of(self, mark: Fingerprint) -> Row:
+        """Return the row for this state of the source."""
+        return self._replace(
+            size=mark.size, mtime_ns=mark.mtime_ns, inode=str(mark.inode), digest=mark.digest
+        )
+
+
+_COLUMNS = ", ".join(Row._fields)
+_SELECT = f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - of names in this file alone
+_PLACES = ", ".join("?" for _ in Row._fields)
+_INSERT = f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - likewise
 
 
 def _connect_to_look(path: Path) -> sqlite3.Connection:
     # Without a log beside it nobody has the file open; then SQLite needs no file to share with others.
     has_log = path.with_name(f"{path.name}-wal").exists()
     return sqlite3.connect(f"{path.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}", uri=True)
-
-
-def _row(found: Sequence[Any]) -> Row:
-    name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
-    fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
-    return Row(name, source, rules, state, seconds, fingerprint, *rest)
 
 
 class Manifest:
@@ -117,26 +127,17 @@ class Manifest:
         """Return the row of an output, or `None`."""
         with self._explained():
             found = self._database.execute(f"{_SELECT} WHERE output = ?", (output,)).fetchone()
-        return None if found is None else _row(found)
+        return None if found is None else Row(*found)
 
     def rows(self) -> dict[str, Row]:
         """Return every row by its output, read at once."""
         with self._explained():
-            return {found[0]: _row(found) for found in self._database.execute(_SELECT)}
+            return {row.output: row for row in map(Row._make, self._database.execute(_SELECT))}
 
     def write(self, row: Row) -> None:
         """Write a row and sync it to disk before returning."""
-        mark = row.fingerprint
         with self._explained(), self._database:
-            self._database.execute(
-                "INSERT OR REPLACE INTO files (output, source, rules, state, seconds, size, mtime_ns, inode, "
-                "digest, output_size, output_digest, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(row.output, row.source, row.rules, row.state, row.seconds),
-                    *((mark.size, mark.mtime_ns, str(mark.inode), mark.digest) if mark else (None,) * 4),
-                    *(row.output_size, row.output_digest, row.error),
-                ),
-            )
+            self._database.execute(_INSERT, row)
 
     def note(self, row: Row) -> None:
         """Write a row that says nothing new of the files, unless the manifest is only looked at."""

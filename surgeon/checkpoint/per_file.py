@@ -133,7 +133,7 @@ def process(
         made = _Conversion(job, ask, limits, started).run(mover)
     except _FileFailedError as error:
         job.temp.unlink(missing_ok=True)
-        return Failed(str(source.path), str(job.final), time.monotonic() - started, error.cause, str(error))
+        return Failed(source.location, str(job.final), time.monotonic() - started, error.cause, str(error))
     return made
 
 

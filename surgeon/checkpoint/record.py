@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 from surgeon.checkpoint.front_door import Fingerprint
@@ -28,7 +27,7 @@ class Record:
     """
 
     def __init__(self, manifest: Manifest, folder: Path, rules: str, *, resume: bool) -> None:
-        self._manifest, self._folder, self._rules = manifest, folder, rules
+        self._manifest, self._prefix, self._rules = manifest, f"{folder}{os.sep}", rules
         self._known = manifest.rows() if resume else {}
 
     def finished(self, source: Source) -> Skipped | None:
@@ -36,21 +35,28 @@ class Record:
 
         A source whose time has changed but whose bytes have not counts as unchanged.
         """
-        row = self._known.get(str(source.output))
-        if row is None or row.state == "failed" or row.rules != self._rules or row.fingerprint is None:
+        row = self._known.get(source.output)
+        if row is None or row.state == "failed" or row.rules != self._rules or row.digest is None:
             return None
-        path, final = str(source.path), f"{self._folder}{os.sep}{source.output}"
+        path, final = source.location, f"{self._prefix}{source.output}"
         if not _is_file_of_size(final, row.output_size):
             return None
-        if row.state == "publishing" and not still_is(Path(final), str(row.output_digest)):
+        if row.state == "done" and row.source == path and _is_as_in(row, path):
+            return Skipped(path, final)
+        return self._known_again(row, source, final)
+
+    def _known_again(self, row: Row, source: Source, final: str) -> Skipped | None:
+        """Look closer, where a stamp or a place is another, or a run died just after it gave a name."""
+        known = row.fingerprint
+        if known is None or (row.state == "publishing" and not still_is(Path(final), str(row.output_digest))):
             return None
-        fingerprint: Fingerprint | None = row.fingerprint
-        if row.source != path or not row.fingerprint.still_holds(path):
-            fingerprint = _identify(source.path, row.fingerprint)
-            if fingerprint is None:
+        path, now = source.location, known
+        if row.source != path or not known.still_holds(path):
+            found = _identify(source.path, known)
+            if found is None:
                 return None
-        if row.state != "done" or row.source != path or fingerprint != row.fingerprint:
-            self._manifest.note(replace(row, source=path, state="done", fingerprint=fingerprint))
+            now = found
+        self._manifest.note(row._replace(source=path, state="done").of(now))
         return Skipped(path, final)
 
     def settle(self, job: Job, result: Result) -> Outcome:
@@ -58,12 +64,12 @@ class Record:
 
         An output is replaced only if the manifest knows it as the work of an earlier run.
         """
-        before = self._manifest.read(str(job.source.output))
+        before = self._manifest.read(job.source.output)
         outcome = result if isinstance(result, Failed) else self._publish(job, result, before)
         if isinstance(outcome, Failed):
             self._manifest.write(
                 Row(
-                    *(str(job.source.output), outcome.source, self._rules, "failed", outcome.seconds),
+                    *(job.source.output, outcome.source, self._rules, "failed", outcome.seconds),
                     # An output of an earlier run stays where it is, and stays known as ours.
                     output_size=before.output_size if before else None,
                     output_digest=before.output_digest if before else None,
@@ -73,13 +79,13 @@ class Record:
         return outcome
 
     def _publish(self, job: Job, made: Made, before: Row | None) -> Outcome:
-        source, final = str(job.source.path), str(job.final)
+        source, final = job.source.location, str(job.final)
         ours = before is not None and before.output_digest is not None
         row = Row(
-            *(str(job.source.output), source, self._rules, "publishing", made.seconds, made.fingerprint),
+            *(job.source.output, source, self._rules, "publishing", made.seconds),
             output_size=made.size,
             output_digest=made.digest,
-        )
+        ).of(made.fingerprint)
         if os.path.lexists(final) and not ours:
             job.temp.unlink()
             reason = f"{final} exists and is not from an earlier run; move it away, or choose another folder"
@@ -93,11 +99,20 @@ class Record:
             return Failed(source, final, made.seconds, cause, f"cannot write the output: {error}")
         finally:
             job.temp.unlink(missing_ok=True)
-        self._manifest.write(replace(row, state="done"))
+        self._manifest.write(row._replace(state="done"))
         return Converted(
             *(source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified),
             architecture=made.architecture,
         )
+
+
+def _is_as_in(row: Row, path: str) -> bool:
+    """Whether a source still has the stamp of its row."""
+    try:
+        now = os.stat(path)  # noqa: PTH116 - and no object, for thousands of files
+    except OSError:
+        return False
+    return now.st_size == row.size and now.st_mtime_ns == row.mtime_ns and str(now.st_ino) == row.inode
 
 
 def _is_file_of_size(path: str, size: int | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from surgeon.checkpoint.bytepath.finite import not_finite
@@ -32,7 +32,7 @@ class Rehearsal:
         self._has_architecture = has_architecture
         self._met: set[str] = set()
 
-    def known(self, found: Sequence[Source], digest: str) -> dict[Source, Outcome]:
+    def known(self, found: Sequence[Source], digest: str) -> list[Outcome | None]:
         """Return what earlier runs have done.
 
         Args:
@@ -41,27 +41,21 @@ class Rehearsal:
         """
         path = self._folder / STATE_FOLDER / MANIFEST
         if not path.is_file():
-            return {}
+            return [None] * len(found)
         with Manifest(path, read_only=True) as manifest:
             record = Record(manifest, self._folder, digest, resume=True)
-            looked = ((source, record.finished(source)) for source in found)
-            return {source: outcome for source, outcome in looked if outcome is not None}
+            return [record.finished(source) for source in found]
 
-    def run(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
-        """Yield what would become of each file."""
-        for source in sources:
-            started = time.monotonic()
-            final = str(self._folder / source.output)
-            try:
-                how, architecture, reason = self._look(source)
-            except (RefusedError, ValueError, OSError) as error:
-                text = str(error).removeprefix(f"{source.path}: ")
-                yield (
-                    source,
-                    Failed(str(source.path), final, time.monotonic() - started, "refused", text),
-                )
-            else:
-                yield source, Planned(str(source.path), final, how, architecture, reason)
+    def look(self, source: Source) -> Outcome:
+        """Return what would become of a file."""
+        started = time.monotonic()
+        final = str(self._folder / source.output)
+        try:
+            how, architecture, reason = self._look(source)
+        except (RefusedError, ValueError, OSError) as error:
+            text = str(error).removeprefix(f"{source.path}: ")
+            return Failed(source.location, final, time.monotonic() - started, "refused", text)
+        return Planned(source.location, final, how, architecture, reason)
 
     def _look(self, source: Source) -> tuple[How, str, str]:
         if source.kind.is_bare and not self._has_architecture:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 from surgeon.checkpoint.shards import is_shard_of
 from surgeon.errors import CheckpointError
@@ -30,8 +30,10 @@ class Kind(StrEnum):
     def of(cls, path: str | os.PathLike[str]) -> Kind | None:
         """Return the kind that a file's name announces, or `None`."""
         name = os.fspath(path).lower()
-        # `.weights.h5` comes first: it ends in `.h5` too.
-        return next((kind for kind in _KINDS if name.endswith(kind)), None)
+        for kind in _KINDS:  # `.weights.h5` comes before `.h5`
+            if name.endswith(kind):
+                return kind
+        return None
 
     @property
     def is_bare(self) -> bool:
@@ -48,37 +50,42 @@ _KINDS = tuple(Kind)
 _BECOMES = {Kind.LEGACY: Kind.KERAS, Kind.SHARDED: Kind.WEIGHTS}
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file to convert.
+class Source(NamedTuple):
+    """One file to convert. Thousands of them are made before anything is done: a tuple of strings.
 
     Attributes:
-        path: Where it is.
+        location: Where it is, as an absolute path.
         root: The folder that it may not lead out of (by a link).
-        relative: Its place under `root`, which is also the output's place, but for the suffix.
+        relative: Its place under `root`.
         kind: What its name announces.
+        output: Place of the output under the output folder: `relative`, but for the suffix.
     """
 
-    path: Path
+    location: str
     root: Path
-    relative: PurePosixPath
+    relative: str
     kind: Kind
+    output: str
 
-    def __hash__(self) -> int:
-        # Of all fields it would cost as much as all else that a resumed run does for a file.
-        return hash(self.path)
+    @classmethod
+    def of(cls, location: str, root: Path, relative: str, kind: Kind) -> Source:
+        """Make a source."""
+        end = kind.converted
+        return cls(location, root, relative, kind, _with_end(relative, kind, end))
 
-    @cached_property
-    def output(self) -> PurePosixPath:
-        """Place of the output under the output folder; its suffix may be another."""
-        if self.output_kind is self.kind:
-            return self.relative
-        return self.relative.with_name(self.relative.name[: -len(self.kind)] + self.output_kind)
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.location)
 
     @property
     def output_kind(self) -> Kind:
         """Kind of the output."""
         return self.kind.converted
+
+
+def _with_end(name: str, kind: Kind, end: Kind) -> str:
+    return name if end is kind else name[: -len(kind)] + end
 
 
 def find_sources(
@@ -104,11 +111,13 @@ def find_sources(
             the same output, or if an output would be a source.
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    found: dict[Path, Source] = {}
+    found: dict[str, Source] = {}
     for item in given:
         for source in _expand(Path(item), out):
-            if (pattern is None or _matches(source.relative, pattern)) and _is_new(source, since):
-                found.setdefault(source.path, source)
+            if (pattern is None or _matches(source.relative, pattern)) and (
+                since is None or _is_new(source, since)
+            ):
+                found.setdefault(source.location, source)
     if not found:
         where = ", ".join(str(item) for item in given)
         matching = f" matching {pattern!r}" if pattern else ""
@@ -117,7 +126,8 @@ def find_sources(
         raise CheckpointError(
             f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
         )
-    ordered = sorted(found.values(), key=lambda source: source.output.parts)
+    # As if by the parts of their paths: no name holds a character before the one that parts are joined by.
+    ordered = sorted(found.values(), key=lambda source: source.output.replace("/", "\0"))
     _check_collisions(ordered, out)
     return ordered
 
@@ -139,8 +149,7 @@ def _expand(item: Path, out: Path) -> Iterator[Source]:
         kinds = ", ".join(kind.value for kind in Kind)
         raise CheckpointError(f"{item} is not a checkpoint: its name ends in none of {kinds}")
     # Whoever names a link means what it points to; only links found by searching are held to the root.
-    root = path.resolve().parent
-    yield Source(path, root, PurePosixPath(path.name), kind)
+    yield Source.of(str(path), path.resolve().parent, path.name, kind)
 
 
 def _walk(folder: Path, out: Path) -> Iterator[Source]:
@@ -159,28 +168,30 @@ def _walk(folder: Path, out: Path) -> Iterator[Source]:
         kept = [name for name in folders if name != STATE_FOLDER and f"{real}{os.sep}{name}" != real_out]
         # A folder that calls itself a checkpoint is listed (to be refused), not searched.
         folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
-        inside = PurePosixPath(here.relative_to(folder).as_posix())
-        maps = [name for name in files if Kind.of(name) is Kind.SHARDED]
-        for name in sorted({*files, *kept} - set(folders)):
-            kind = Kind.of(name)
+        inside = "" if here == folder else here.relative_to(folder).as_posix() + "/"
+        kinds = {name: kind for name in {*files, *kept} - set(folders) if (kind := Kind.of(name))}
+        maps = [name for name, kind in kinds.items() if kind is Kind.SHARDED]
+        beside = str(here / "x")[:-1]
+        for name in sorted(kinds):
             # Shards belong to their map.
-            if kind is not None and not any(is_shard_of(name, each) for each in maps):
-                yield Source(here / name, folder, inside / name, kind)
+            if not maps or not any(is_shard_of(name, each) for each in maps):
+                yield Source.of(beside + name, folder, inside + name, kinds[name])
 
 
-def _matches(relative: PurePosixPath, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(relative.name, pattern) or fnmatch.fnmatchcase(str(relative), pattern)
+def _matches(relative: str, pattern: str) -> bool:
+    name = relative.rpartition("/")[2]
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(relative, pattern)
 
 
-def _is_new(source: Source, since: datetime | None) -> bool:
+def _is_new(source: Source, since: datetime) -> bool:
     try:
-        return since is None or source.path.stat().st_mtime >= since.timestamp()
+        return source.path.stat().st_mtime >= since.timestamp()
     except OSError:  # whatever is wrong with it is for the report to say
         return True
 
 
 def _check_collisions(sources: list[Source], out: Path) -> None:
-    by_output: dict[PurePosixPath, Source] = {}
+    by_output: dict[str, Source] = {}
     for source in sources:
         other = by_output.setdefault(source.output, source)
         if other is not source:
@@ -188,12 +199,15 @@ def _check_collisions(sources: list[Source], out: Path) -> None:
                 f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
                 "them in two runs into two folders"
             )
+    targets = {f"{out}{os.sep}{output}": source for output, source in by_output.items()}
     real = _RealPaths()
-    paths = {real.of(str(source.path)) for source in sources}
-    for output, source in by_output.items():
-        if real.of(f"{out}{os.sep}{output}") in paths:
+    if not real.may_meet([source.location for source in sources], targets):
+        return
+    paths = {real.of(source.location) for source in sources}
+    for target, source in targets.items():
+        if real.of(target) in paths:
             raise CheckpointError(
-                f"the output of {source.path} would take the place of a source ({out / output}); sources are "
+                f"the output of {source.path} would take the place of a source ({target}); sources are "
                 "never written to: choose another output folder"
             )
 
@@ -210,6 +224,14 @@ class _RealPaths:
         if name in self._links(folder):
             return os.path.realpath(path)
         return f"{self._real_folder(folder)}{os.sep}{name}"
+
+    def may_meet(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        """Whether two of them may be one file: they lie in one folder, or there are links among them."""
+        folders = [{path.rpartition(os.sep)[0] for path in paths} for paths in (some, others)]
+        if any(self._links(folder) for folder in set().union(*folders)):
+            return True
+        one, other = ({self._real_folder(folder) for folder in side} for side in folders)
+        return not one.isdisjoint(other)
 
 
 def _links_in(folder: str) -> frozenset[str]:

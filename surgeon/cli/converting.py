@@ -150,7 +150,7 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
         def tell(event: Event) -> None:
             nonlocal failed, written
             if event.kind == "started" and event.source is not None:
-                progress.update(bar, description=str(event.source.relative))
+                progress.update(bar, description=event.source.relative)
                 return
             failed += type(event.outcome).__name__ == "Failed"
             text = f"{failed} failed" if failed else ""

@@ -70,7 +70,7 @@ def test_shards_are_no_sources_of_their_own(tmp_path):
         "a.weights.json",
         "b_00000.weights.h5",
     ]
-    assert str(found[1].output) == "a.weights.h5"
+    assert found[1].output == "a.weights.h5"
 
 
 @pytest.mark.parametrize(
