@@ -238,7 +238,7 @@ def test_a_target_keeps_bytes_in_order_whatever_is_released_when(tmp_path, steps
             else:
                 target.append(memoryview(buffer)[:size])
                 expected += bytes(buffer[:size])
-            target.flush() if action == 3 else target.release()
+            target.flush() if action == 3 else target.release(memoryview(buffer))
         target.flush()
         assert target.position == len(expected)
         assert path.read_bytes() == expected

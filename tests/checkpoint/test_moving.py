@@ -192,7 +192,9 @@ def test_ranges_out_of_order_are_read_aside(tmp_path):
     path.write_bytes(data)
     with path.open("rb") as file:
         seen = bytearray()
-        origin = Origin(file.fileno(), 1000, 2_900_000, lambda: None, lambda begin, block: seen.extend(block))
+        origin = Origin(
+            file.fileno(), 1000, 2_900_000, lambda buffer: None, lambda begin, block: seen.extend(block)
+        )
         for begin, size in ((2_000_000, 500_000), (10, 1_500_000), (2_400_000, 500_000), (0, 0)):
             found = b"".join(bytes(view) for view in origin.range(begin, size))
             assert found == data[1000 + begin : 1000 + begin + size]

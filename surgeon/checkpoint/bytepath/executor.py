@@ -95,19 +95,19 @@ class _Execution:
 
     def _weights(self) -> int:
         """Write the weights and return their CRC."""
-        begin, numbers = self._target.position, self._plan.numbers
+        begin, append, copy = self._target.position, self._target.append, self._reader.copy
         self._target.reserve(self._plan.output_size)
-        for piece in self._plan.pieces:
-            if piece.kind == "raw":
-                self._target.append(piece.data)
-            elif piece.kind == "copy":
-                self._reader.copy(numbers[piece.array])
-            else:
-                data = self._made(piece)
-                if len(data) != piece.size:
+        for step in self._plan.steps:
+            if type(step) is bytes:  # thousands of them: this is what a file of many small arrays costs
+                append(step)
+            elif type(step) is int:
+                copy(step)
+            elif isinstance(step, Piece):
+                data = self._made(step)
+                if len(data) != step.size:
                     raise ValueError("the plan does not add up")
                 self._made_crcs.append(crc32(data))
-                self._target.append(data)
+                append(data)
         if self._target.position - begin != self._plan.output_size:
             raise ValueError("the plan does not add up")
         return self._reader.finish(self._made_crcs)

@@ -147,6 +147,17 @@ class BytePlan:
         return tuple(part.encode() if isinstance(part, str) else part for part in self.config or ())
 
     @cached_property
+    def steps(self) -> tuple[bytes | int | Piece, ...]:
+        """The pieces, as bytes, as the number of an array, or as they are if they must be made."""
+
+        def step(piece: Piece) -> bytes | int | Piece:
+            if piece.kind == "raw":
+                return piece.data
+            return self.numbers[piece.array] if piece.kind == "copy" else piece
+
+        return tuple(map(step, self.pieces))
+
+    @cached_property
     def by_path(self) -> Mapping[str, Array]:
         """The source's arrays by path."""
         return {array.path: array for array in self.arrays}

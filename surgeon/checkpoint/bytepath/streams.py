@@ -7,6 +7,7 @@ in the processor's cache. Files are read, not mapped: a mapped file that somebod
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Callable, Iterator
 
@@ -20,8 +21,8 @@ _MOST_PIECES = 1000
 """`writev` takes 1024 at a time on Linux and macOS."""
 
 _MOST_WAITING = 4 << 20
-_ALIGNED = 1 << 16
-"""Writes that end at a multiple of it are a tenth cheaper."""
+_ALIGNED = 1 << 20
+"""Writes that end at a multiple of it are a tenth cheaper: the system keeps large pieces as such."""
 
 _CANNOT_SPLICE = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM}
 
@@ -58,7 +59,9 @@ class Target:
         self._held += size
         waiting = self._waiting
         waiting.append(data)
-        if len(waiting) >= _MOST_PIECES or self._held >= _MOST_WAITING:
+        if len(waiting) >= _MOST_PIECES:
+            self.flush()
+        elif self._held >= _MOST_WAITING:
             self.release()
 
     def start_member(self) -> None:
@@ -84,21 +87,19 @@ class Target:
         waiting, self._waiting, self._held = self._waiting, [], 0
         self._write(waiting)
 
-    def release(self) -> None:
-        """Let go of all buffers: what waits goes to the system, up to a boundary, and the rest is copied."""
-        tail: list[Bytes] = []
+    def release(self, buffer: memoryview | None = None) -> None:
+        """Hand what waits to the system, up to a boundary, and let go of a buffer that is filled anew."""
         keep = left = min(self.position % _ALIGNED, self._held)
+        tail: list[Bytes] = []
         while left:
             last = memoryview(self._waiting.pop())
             if len(last) > left:
                 self._waiting.append(last[:-left])
                 last = last[-left:]
-            tail.append(last)
             left -= len(last)
-        rest = b"".join(reversed(tail))
+            tail.append(bytes(last) if buffer is not None and last.obj is buffer.obj else last)
         self.flush()
-        if rest:
-            self._waiting, self._held = [rest], keep
+        self._waiting, self._held = tail[::-1], keep
 
     def _write(self, waiting: list[Bytes]) -> None:
         total = sum(map(len, waiting))
@@ -151,7 +152,7 @@ class Origin:
         descriptor: Open for reading.
         start: Where the range begins in the file, in bytes.
         size: How long it is, in bytes.
-        before_reuse: Called before the buffer is filled anew.
+        before_reuse: Called with a buffer before it is filled anew.
         look: Called as `look(offset, block)` for each block, in order; together they are the whole range.
     """
 
@@ -160,12 +161,12 @@ class Origin:
         descriptor: int,
         start: int,
         size: int,
-        before_reuse: Callable[[], None],
+        before_reuse: Callable[[memoryview], None],
         look: Callable[[int, memoryview], None] | None = None,
     ) -> None:
         self._descriptor, self._start, self.size, self._look = descriptor, start, size, look
         self._before_reuse = before_reuse
-        self._buffer: memoryview | None = None
+        self._buffers: list[memoryview] = []  # two, so that slices of one can wait while the other is filled
         self._block = memoryview(b"")
         self._begin = self._end = 0
 
@@ -202,17 +203,21 @@ class Origin:
         """Read what is left."""
         while self._end < self.size:
             self._advance()
-        self._before_reuse()
-        if self._buffer is not None:
-            _spare.append(self._buffer)
-            self._buffer = None
+        for buffer in self._buffers:
+            self._before_reuse(buffer)
+        _spare.extend(self._buffers)
+        self._buffers = []
 
     def _advance(self) -> None:
-        self._before_reuse()
-        if self._buffer is None:
-            self._buffer = _spare.pop() if _spare else memoryview(bytearray(BLOCK))
-        wanted = min(BLOCK, self.size - self._end)
-        self._block, got = self._buffer[:wanted], 0
+        if len(self._buffers) < 2:
+            buffer = _spare.pop() if _spare else memoryview(mmap.mmap(-1, BLOCK + mmap.PAGESIZE))
+        else:
+            buffer = self._buffers.pop(0)
+            self._before_reuse(buffer)
+        self._buffers.append(buffer)
+        # As far into a page as the bytes are in the file: copies between aligned places are quicker.
+        wanted, skew = min(BLOCK, self.size - self._end), self._start % mmap.PAGESIZE
+        self._block, got = buffer[skew : skew + wanted], 0
         while got < wanted:  # whole blocks, so that values are not cut in two
             more = os.preadv(self._descriptor, [self._block[got:]], self._start + self._end + got)
             if more <= 0:
