@@ -22,6 +22,7 @@ from surgeon.checkpoint.architecture import admit_architecture
 from surgeon.checkpoint.bytepath.mover import Mover
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.config_text import digest_parts
+from surgeon.checkpoint.destination import Destination, destination
 from surgeon.checkpoint.engine import LocalEngine
 from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import ConversionReport, Outcome
@@ -30,7 +31,7 @@ from surgeon.checkpoint.per_file import Job, Limits, PerFile
 from surgeon.checkpoint.ray_engine import RayEngine
 from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.rehearsal import Rehearsal
-from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Source, absolute, find_sources
+from surgeon.checkpoint.sources import MANIFEST, Source, absolute, find_sources
 from surgeon.checkpoint.worker_process import worker_command
 from surgeon.errors import CheckpointError
 
@@ -72,6 +73,7 @@ def convert(
     imports: Sequence[str] = (),
     move_bytes: bool = True,
     plans: str | os.PathLike[str] | None = None,
+    state: str | os.PathLike[str] | None = None,
     trust_source: bool = False,
     sync: bool = True,
     sha256: bool = False,
@@ -89,9 +91,10 @@ def convert(
 
     Args:
         sources: A folder (searched to any depth, but for output folders of other runs), a file, or several
-            of both: `.keras`, `.weights.h5`, legacy `.h5`.
+            of both: `.keras`, `.weights.h5`, legacy `.h5`. Or URLs of any store that fsspec knows.
         rules: Rules, or the path of a rule file.
-        out: The output folder. Outputs keep their relative path and suffix; a legacy `.h5` becomes `.keras`.
+        out: The output folder, or a URL. Outputs keep their relative path and suffix; a legacy `.h5` becomes
+            `.keras`.
         model: The architecture that `.weights.h5` files belong to: the path of a `.keras` or `.json` file,
             or a model.
         workers: Files in work at a time, each in a process that holds TensorFlow (about 0.5 GB).
@@ -108,6 +111,8 @@ def convert(
             without, Keras loads and saves every file. The outputs' weights are the same.
         plans: A folder for such plans, to share them between output folders; `OUT/.surgeon/plans` unless
             given.
+        state: If `out` is a URL: the folder of this machine for the manifest, the plans and what is not
+            finished; one in `~/.local/state/surgeon` unless given.
         trust_source: Do not check the sources' checksums on the byte path, nor look for NaN.
         sync: Whether each output is on the disk before it counts as done; without, a power cut (not a
             crash of the program) can lose outputs that the manifest calls done.
@@ -142,12 +147,15 @@ def convert(
         raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
     if workers < 1:
         raise CheckpointError(f"workers={workers}: at least one is needed")
-    folder = absolute(out)
+    place = destination(out, state)
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    if engine == "ray" and any(os.fspath(each).startswith("memory://") for each in given):
+        raise CheckpointError("memory:// is the memory of this process, which Ray's tasks cannot read")
     steps = read_rules(rules)
     packed, digest = pack_rules(steps), digest_rules(steps)
     if drop_optimizer:
         digest = digest_parts(digest, "drop_optimizer")
-    found = find_sources(sources, folder, pattern, since)
+    found = find_sources(given, place.where, pattern, since)
     tell = on_event or _say_nothing
     limits = Limits(
         timeout,
@@ -161,25 +169,25 @@ def convert(
     def mover(mark: str) -> Mover | None:
         if not move_bytes:
             return None
-        store = PlanStore(folder / STATE_FOLDER / "plans" if plans is None else absolute(plans))
+        store = PlanStore(place.state / "plans" if plans is None else absolute(plans))
         common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer)
         return Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
 
     if dry_run:
-        with tempfile.TemporaryDirectory() as place:
-            _, mark = _architecture(model, Path(place))
-        rehearsal = Rehearsal(folder, limits, has_architecture=model is not None, mover=mover(mark))
+        with tempfile.TemporaryDirectory() as temporary:
+            _, mark = _architecture(model, Path(temporary))
+        rehearsal = Rehearsal(place, limits, has_architecture=model is not None, mover=mover(mark))
         told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
-        return _report(folder, told, started)
-    with _claimed(folder) as (state, temps):
+        return _report(place, told, started)
+    with _claimed(place) as temps:
         architecture, mark = _architecture(model, temps)
-        with Manifest(state / MANIFEST) as manifest:
-            record = Record(manifest, folder, digest + mark, resume=resume)
+        with Manifest(place.state / MANIFEST) as manifest:
+            record = Record(manifest, place, digest + mark, resume=resume)
             outcomes: list[Outcome | None] = [record.finished(source) for source in found]
             jobs = [
                 Job(
                     source,
-                    folder / source.output,
+                    place.final(source.output),
                     temps / f"{secrets.token_hex(8)}{source.output_kind}",
                     number,
                 )
@@ -187,6 +195,7 @@ def convert(
                 if outcomes[number] is None
             ]
             done = len(found) - len(jobs)
+            manifest.begin(len(found), done)
             tell(Event("found", done, len(found)))
             order = {
                 "rules": base64.b64encode(packed).decode(),
@@ -205,7 +214,8 @@ def convert(
                     done += 1
                     outcomes[job.number] = outcome = record.settle(job, result)
                     tell(Event("finished", done, len(found), job.source, outcome))
-    return _report(folder, outcomes, started)
+            manifest.end()
+    return _report(place, outcomes, started)
 
 
 def _rehearse(
@@ -224,9 +234,9 @@ def _rehearse(
     return outcomes
 
 
-def _report(folder: Path, outcomes: Iterable[Outcome | None], started: float) -> ConversionReport:
+def _report(place: Destination, outcomes: Iterable[Outcome | None], started: float) -> ConversionReport:
     all_of_them = tuple(outcome for outcome in outcomes if outcome is not None)
-    return ConversionReport(folder, all_of_them, time.monotonic() - started)
+    return ConversionReport(place.where, all_of_them, time.monotonic() - started)
 
 
 def common_key(
@@ -253,26 +263,26 @@ def _say_nothing(event: Event) -> None:
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Make the output folder this run's own; yield `(state folder, folder for temporary files)`."""
-    state = folder / STATE_FOLDER
-    temps = state / "tmp"
+def _claimed(place: Destination) -> Iterator[Path]:
+    """Make the place this run's own; yield the folder for temporary files."""
+    state, temps = place.state, place.state / "tmp"
     try:
         state.mkdir(parents=True, exist_ok=True)
+        place.prepare()
     except OSError as error:
-        raise CheckpointError(f"cannot make the output folder {folder}: {error.strerror}") from error
+        raise CheckpointError(f"cannot write to {place.where}: {error.strerror or error}") from error
     lock = filelock.FileLock(state / "lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise CheckpointError(
-            f"another run is converting into {folder}; wait for it, or choose another folder"
+            f"another run is converting into {place.where}; wait for it, or choose another folder"
         ) from error
     try:
         # Whoever holds the lock owns all that a killed run left here.
         shutil.rmtree(temps, ignore_errors=True)
         temps.mkdir()
-        yield state, temps
+        yield temps
     finally:
         shutil.rmtree(temps, ignore_errors=True)
         lock.release()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
 
 State = Literal["publishing", "done", "failed"]
@@ -31,6 +34,37 @@ CREATE TABLE IF NOT EXISTS files (
     changed_at    TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID
 """
+
+
+_RUN_TABLE = """
+CREATE TABLE IF NOT EXISTS run (  -- the last one: one row
+    host      TEXT NOT NULL,
+    pid       INTEGER NOT NULL,
+    started   REAL NOT NULL,      -- seconds since 1970
+    changed   REAL NOT NULL,
+    ended     REAL,
+    found     INTEGER NOT NULL,
+    skipped   INTEGER NOT NULL,
+    converted INTEGER NOT NULL,
+    failed    INTEGER NOT NULL,
+    written   INTEGER NOT NULL    -- bytes
+)
+"""
+
+
+class Run(NamedTuple):
+    """What the manifest says of the last run; the fields are the columns."""
+
+    host: str
+    pid: int
+    started: float
+    changed: float
+    ended: float | None
+    found: int
+    skipped: int
+    converted: int = 0
+    failed: int = 0
+    written: int = 0
 
 
 class Row(NamedTuple):
@@ -100,7 +134,7 @@ class Manifest:
         Raises:
             CheckpointError: If the file is not a manifest that this version can read.
         """
-        self._path, self._read_only = path, read_only
+        self._path, self._read_only, self._counts = path, read_only, False
         with self._explained():
             self._database = _connect_to_look(path) if read_only else sqlite3.connect(path)
             try:
@@ -119,6 +153,8 @@ class Manifest:
                     with self._database:
                         self._database.execute(_TABLE)
                         self._database.execute(f"PRAGMA user_version = {_VERSION}")
+                with self._database:
+                    self._database.execute(_RUN_TABLE)
             except BaseException:
                 self._database.close()
                 raise
@@ -138,6 +174,40 @@ class Manifest:
         """Write a row and sync it to disk before returning."""
         with self._explained(), self._database:
             self._database.execute(_INSERT, row)
+            if self._counts and row.state != "publishing":
+                done = row.state == "done"
+                self._database.execute(
+                    "UPDATE run SET changed = ?, converted = converted + ?, failed = failed + ?, "
+                    "written = written + ?",
+                    (time.time(), done, not done, (done and row.output_size) or 0),
+                )
+
+    def begin(self, found: int, skipped: int) -> None:
+        """Begin to count for this run; `skipped` of its files were done before."""
+        now = time.time()
+        run = Run(platform.node(), os.getpid(), now, now, None, found, skipped)
+        with self._explained(), self._database:
+            self._database.execute("DELETE FROM run")
+            self._database.execute(f"INSERT INTO run VALUES ({', '.join('?' for _ in run)})", run)  # noqa: S608
+        self._counts = True
+
+    def end(self) -> None:
+        """Note that the run has come to its end."""
+        with self._explained(), self._database:
+            self._database.execute("UPDATE run SET ended = ?", (time.time(),))
+
+    def run(self) -> Run | None:
+        """Return what is known of the last run; `None` in a manifest of an older Surgeon."""
+        with self._explained():
+            if not self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'run'").fetchone():
+                return None
+            found = self._database.execute("SELECT * FROM run").fetchone()
+        return None if found is None else Run(*found)
+
+    def failures(self) -> dict[str, str]:
+        """Return why outputs are missing, by output."""
+        with self._explained():
+            return dict(self._database.execute("SELECT output, error FROM files WHERE state = 'failed'"))
 
     def note(self, row: Row) -> None:
         """Write a row that says nothing new of the files, unless the manifest is only looked at."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
-from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.destination import Destination
 from surgeon.checkpoint.identity import still_is
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
 from surgeon.checkpoint.per_file import Job, Made, Result
-from surgeon.checkpoint.publish import publish
 from surgeon.checkpoint.sources import Source
+from surgeon.checkpoint.stamp import Fingerprint, Stamp, is_url
+from surgeon.checkpoint.stores import stamp_of
 from surgeon.errors import CheckpointError
 
 
@@ -21,13 +21,13 @@ class Record:
 
     Args:
         manifest: The manifest of the output folder.
-        folder: The output folder.
+        out: Where outputs go.
         rules: Digest of the rules, and of the architecture if one was given.
         resume: Whether what earlier runs have done counts.
     """
 
-    def __init__(self, manifest: Manifest, folder: Path, rules: str, *, resume: bool) -> None:
-        self._manifest, self._prefix, self._rules = manifest, f"{folder}{os.sep}", rules
+    def __init__(self, manifest: Manifest, out: Destination, rules: str, *, resume: bool) -> None:
+        self._manifest, self._out, self._rules = manifest, out, rules
         self._known = manifest.rows() if resume else {}
 
     def finished(self, source: Source) -> Skipped | None:
@@ -38,21 +38,21 @@ class Record:
         row = self._known.get(source.output)
         if row is None or row.state == "failed" or row.rules != self._rules or row.digest is None:
             return None
-        path, final = source.location, f"{self._prefix}{source.output}"
-        if not _is_file_of_size(final, row.output_size):
+        path, final = source.location, self._out.final(source.output)
+        if not self._out.has(final, row.output_size):
             return None
-        if row.state == "done" and row.source == path and _is_as_in(row, path):
+        if row.state == "done" and row.source == path and _is_as_in(row, source):
             return Skipped(path, final)
         return self._known_again(row, source, final)
 
     def _known_again(self, row: Row, source: Source, final: str) -> Skipped | None:
         """Look closer, where a stamp or a place is another, or a run died just after it gave a name."""
         known = row.fingerprint
-        if known is None or (row.state == "publishing" and not still_is(Path(final), str(row.output_digest))):
+        if known is None or (row.state == "publishing" and not still_is(final, str(row.output_digest))):
             return None
         path, now = source.location, known
         if row.source != path or not known.still_holds(path):
-            found = _identify(source.path, known)
+            found = _identify(path, known)
             if found is None:
                 return None
             now = found
@@ -79,21 +79,20 @@ class Record:
         return outcome
 
     def _publish(self, job: Job, made: Made, before: Row | None) -> Outcome:
-        source, final = job.source.location, str(job.final)
+        source, final = job.source.location, job.final
         ours = before is not None and before.output_digest is not None
         row = Row(
             *(job.source.output, source, self._rules, "publishing", made.seconds),
             output_size=made.size,
             output_digest=made.digest,
         ).of(made.fingerprint)
-        if os.path.lexists(final) and not ours:
+        if not ours and self._out.is_taken(final):
             job.temp.unlink()
             reason = f"{final} exists and is not from an earlier run; move it away, or choose another folder"
             return Failed(source, final, made.seconds, "exists", reason)
         self._manifest.write(row)
         try:
-            job.final.parent.mkdir(parents=True, exist_ok=True)
-            publish(job.temp, job.final, replace=ours)
+            self._out.publish(job.temp, final, replace=ours)
         except (OSError, CheckpointError) as error:
             cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
             return Failed(source, final, made.seconds, cause, f"cannot write the output: {error}")
@@ -106,29 +105,21 @@ class Record:
         )
 
 
-def _is_as_in(row: Row, path: str) -> bool:
+def _is_as_in(row: Row, source: Source) -> bool:
     """Whether a source still has the stamp of its row."""
     try:
-        now = os.stat(path)  # noqa: PTH116 - and no object, for thousands of files
+        now = source.stamp or Stamp.of_file(os.stat(source.location))  # noqa: PTH116 - thousands of files
     except OSError:
         return False
-    return now.st_size == row.size and now.st_mtime_ns == row.mtime_ns and str(now.st_ino) == row.inode
+    return now.size == row.size and now.mtime_ns == row.mtime_ns and str(now.inode) == row.inode
 
 
-def _is_file_of_size(path: str, size: int | None) -> bool:
-    try:
-        state = os.stat(path)  # noqa: PTH116 - one look for both, and no object, for thousands of files
-    except OSError:
-        return False
-    return stat.S_ISREG(state.st_mode) and state.st_size == size
-
-
-def _identify(path: Path, known: Fingerprint) -> Fingerprint | None:
+def _identify(location: str, known: Fingerprint) -> Fingerprint | None:
     """Return the new fingerprint of a file whose bytes are still the known ones, else `None`."""
     try:
-        state = path.stat()
-        if not path.is_file() or state.st_size != known.size or not still_is(path, known.digest):
-            return None
+        now = stamp_of(location) if is_url(location) else Stamp.of_file(Path(location).stat())
     except OSError:
         return None
-    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, known.digest)
+    if now.size != known.size or not still_is(location, known.digest):
+        return None
+    return now.named(known.digest)

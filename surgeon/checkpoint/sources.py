@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -12,10 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from surgeon.checkpoint.shards import is_shard_of
+from surgeon.checkpoint.stamp import Stamp, is_url
+from surgeon.checkpoint.stores import listed
 from surgeon.errors import CheckpointError
 
 STATE_FOLDER = ".surgeon"
 MANIFEST = "manifest.sqlite"
+MARKER = f"{STATE_FOLDER}/outputs"
+"""What a run leaves at a place on a store, where its state is not."""
 
 
 class Kind(StrEnum):
@@ -54,11 +59,13 @@ class Source(NamedTuple):
     """One file to convert. Thousands of them are made before anything is done: a tuple of strings.
 
     Attributes:
-        location: Where it is, as an absolute path.
+        location: Where it is, as an absolute path or a URL.
         root: The folder that it may not lead out of (by a link).
         relative: Its place under `root`.
         kind: What its name announces.
         output: Place of the output under the output folder: `relative`, but for the suffix.
+        stamp: State of an object on a store when it was listed; a file of this machine is looked at anyway.
+        fault: Why it is refused for its name alone.
     """
 
     location: str
@@ -66,17 +73,25 @@ class Source(NamedTuple):
     relative: str
     kind: Kind
     output: str
+    stamp: Stamp | None = None
+    fault: str = ""
 
     @classmethod
     def of(cls, location: str, root: Path, relative: str, kind: Kind) -> Source:
-        """Make a source."""
-        end = kind.converted
-        return cls(location, root, relative, kind, _with_end(relative, kind, end))
+        """Make the source that a file of this machine is."""
+        return cls(location, root, relative, kind, _with_end(relative, kind, kind.converted))
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Where it is, for a file of this machine."""
+        if self.is_remote:
+            raise ValueError(f"{self.location} is not on this machine")
         return Path(self.location)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is on a store."""
+        return self.stamp is not None
 
     @property
     def output_kind(self) -> Kind:
@@ -90,7 +105,7 @@ def _with_end(name: str, kind: Kind, end: Kind) -> str:
 
 def find_sources(
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    out: Path,
+    out: str | os.PathLike[str],
     pattern: str | None = None,
     since: datetime | None = None,
 ) -> list[Source]:
@@ -113,7 +128,12 @@ def find_sources(
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     found: dict[str, Source] = {}
     for item in given:
-        for source in _expand(Path(item), out):
+        if is_url(item):
+            for source in remote_sources(os.fspath(item), os.fspath(out), since):
+                if pattern is None or _matches(source.relative, pattern):
+                    found.setdefault(source.location, source)
+            continue
+        for source in _expand(Path(item), None if is_url(out) else Path(out)):
             if (pattern is None or _matches(source.relative, pattern)) and (
                 since is None or _is_new(source, since)
             ):
@@ -137,12 +157,12 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - see above
 
 
-def _expand(item: Path, out: Path) -> Iterator[Source]:
+def _expand(item: Path, out: Path | None) -> Iterator[Source]:
     path = absolute(item)
     if not os.path.lexists(path):
         raise CheckpointError(f"{item} does not exist")
     if path.is_dir():
-        yield from _walk(path, absolute(out))
+        yield from _walk(path, None if out is None else absolute(out))
         return
     kind = Kind.of(path)
     if kind is None:
@@ -152,9 +172,9 @@ def _expand(item: Path, out: Path) -> Iterator[Source]:
     yield Source.of(str(path), path.resolve().parent, path.name, kind)
 
 
-def _walk(folder: Path, out: Path) -> Iterator[Source]:
+def _walk(folder: Path, out: Path | None) -> Iterator[Source]:
     """Yield what is in a folder, but nothing of `out` or of what was the output folder of another run."""
-    real_out = os.path.realpath(out)
+    real_out = None if out is None else os.path.realpath(out)
 
     def stop(error: OSError) -> None:
         raise CheckpointError(f"cannot search {error.filename}: {error.strerror}") from error
@@ -178,6 +198,63 @@ def _walk(folder: Path, out: Path) -> Iterator[Source]:
                 yield Source.of(beside + name, folder, inside + name, kinds[name])
 
 
+def remote_sources(url: str, out: str, since: datetime | None = None) -> Iterator[Source]:
+    """Yield the checkpoints on a store, but nothing of `out` or of what was the output of another run.
+
+    A key that leads out of the place, as keys may, is in the list, to be refused.
+
+    Raises:
+        CheckpointError: If the place cannot be listed, or there is nothing.
+    """
+    try:
+        objects = listed(url)
+    except OSError as error:
+        raise CheckpointError(f"cannot list {url}: {error}") from error
+    if not objects:
+        raise CheckpointError(f"{url} does not exist, or there is nothing")
+    left_out = tuple(
+        found.relative.removesuffix(MARKER) for found in objects if found.relative.endswith(f"/{MARKER}")
+    )
+    outputs = out.rstrip("/") + "/"
+    # Whoever names what lies in the output folder means it.
+    skips_outputs = not f"{url.rstrip('/')}/".startswith(outputs)
+    kinds = [(found, kind) for found in objects if (kind := Kind.of(found.relative))]
+    maps = {found.relative for found, kind in kinds if kind is Kind.SHARDED}
+    for found, kind in kinds:
+        key = found.relative
+        if key.startswith(left_out):  # of an empty tuple: never
+            continue
+        if (
+            (skips_outputs and found.url.startswith(outputs))
+            or f"/{STATE_FOLDER}/" in f"/{key}"
+            or _is_shard(key, maps)
+        ):
+            continue
+        if since is not None and found.modified is not None and found.modified < since.timestamp():
+            continue
+        fault = _fault(key)
+        # Nothing is ever made under the name of what is refused for it: the row in the manifest has another.
+        place = f"refused-{hashlib.sha256(key.encode()).hexdigest()[:16]}{kind}" if fault else key
+        output = _with_end(place, kind, kind.converted)
+        yield Source(found.url, Path(), key, kind, output, found.stamp, fault)
+
+
+def _is_shard(key: str, maps: Collection[str]) -> bool:
+    folder, _, name = key.rpartition("/")
+    return any(
+        each.rpartition("/")[0] == folder and is_shard_of(name, each.rpartition("/")[2]) for each in maps
+    )
+
+
+def _fault(key: str) -> str:
+    """Return what is wrong with a key as a path under the output folder."""
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        return "its key is no plain path: a part of it is empty, '.' or '..'"
+    if "\\" in key or not key.isprintable() or (os.name == "nt" and ":" in key):
+        return "its key is no plain path: it has a backslash or a control character in it"
+    return ""
+
+
 def _matches(relative: str, pattern: str) -> bool:
     name = relative.rpartition("/")[2]
     return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(relative, pattern)
@@ -190,26 +267,36 @@ def _is_new(source: Source, since: datetime) -> bool:
         return True
 
 
-def _check_collisions(sources: list[Source], out: Path) -> None:
+def _check_collisions(sources: list[Source], out: str | os.PathLike[str]) -> None:
     by_output: dict[str, Source] = {}
     for source in sources:
         other = by_output.setdefault(source.output, source)
         if other is not source:
             raise CheckpointError(
-                f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
-                "them in two runs into two folders"
+                f"{other.location} and {source.location} would both become {source.output}; rename one, or "
+                "convert them in two runs into two folders"
             )
-    targets = {f"{out}{os.sep}{output}": source for output, source in by_output.items()}
+    remote = is_url(out)
+    beginning = os.fspath(out).rstrip("/") + "/" if remote else f"{out}{os.sep}"
+    targets = {beginning + output: source for output, source in by_output.items()}
+    if remote:
+        taken = targets.keys() & {source.location for source in sources}
+    else:
+        taken = _taken([source.location for source in sources if not source.is_remote], targets)
+    for target in sorted(taken)[:1]:
+        raise CheckpointError(
+            f"the output of {targets[target].location} would take the place of a source ({target}); sources "
+            "are never written to: choose another output folder"
+        )
+
+
+def _taken(sources: Sequence[str], targets: Collection[str]) -> set[str]:
+    """Return the targets that are sources, whatever links lead to them."""
     real = _RealPaths()
-    if not real.may_meet([source.location for source in sources], targets):
-        return
-    paths = {real.of(source.location) for source in sources}
-    for target, source in targets.items():
-        if real.of(target) in paths:
-            raise CheckpointError(
-                f"the output of {source.path} would take the place of a source ({target}); sources are "
-                "never written to: choose another output folder"
-            )
+    if not real.may_meet(sources, targets):
+        return set()
+    paths = {real.of(source) for source in sources}
+    return {target for target in targets if real.of(target) in paths}
 
 
 class _RealPaths:

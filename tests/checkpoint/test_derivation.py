@@ -27,7 +27,7 @@ from surgeon.checkpoint.bytepath.plan import (
     digest_rest,
     gaps_between,
 )
-from surgeon.checkpoint.bytepath.streams import Target
+from surgeon.checkpoint.bytepath.streams import FileInput, Target
 
 PARTS = st.lists(st.binary(max_size=40), min_size=1, max_size=8)
 
@@ -106,7 +106,7 @@ def run(folder: Path, plan: BytePlan, data: bytes, crc: int | None, *, trust: bo
     source.write_bytes(b"head" + data)
     output.unlink(missing_ok=True)
     with source.open("rb") as file:
-        opened = Opened(file.fileno(), 4, len(data), crc, {})
+        opened = Opened(FileInput(file.fileno()), 4, len(data), crc, {})
         assert fits(plan, opened)
         descriptor = os.open(output, os.O_RDWR | os.O_CREAT)
         try:
@@ -196,7 +196,7 @@ def test_a_trusted_source_that_becomes_shorter(tmp_path):
     path = tmp_path / "source"
     path.write_bytes(made.data[:2_000_000])
     with path.open("rb") as file, (tmp_path / "output").open("wb+") as target:
-        opened = Opened(file.fileno(), 0, len(made.data), 0, {})
+        opened = Opened(FileInput(file.fileno()), 0, len(made.data), 0, {})
         with pytest.raises(ValueError, match="shorter"):
             execute(made.plan, opened, target.fileno(), trust=True)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from surgeon.checkpoint import Converted, Skipped, atomic_output, convert
-from surgeon.checkpoint.front_door import Fingerprint
 from surgeon.checkpoint.identity import name_sha256
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.publish import publish
+from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
 from tests.checkpoint.archives import write
 

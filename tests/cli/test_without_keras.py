@@ -14,7 +14,7 @@ from surgeon.cli.app import app
 from tests.checkpoint.archives import archive, write
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("inspect", "plan", "rewrite", "restore", "diff", "diagram", "convert")
+COMMANDS = ("inspect", "plan", "rewrite", "restore", "diff", "diagram", "convert", "status")
 SCRIPT = """
 import sys
 from surgeon.cli import main

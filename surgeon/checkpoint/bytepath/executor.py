@@ -24,6 +24,8 @@ _RATE = re.compile(rb'"learning_rate": (-?[0-9][0-9.eE+-]*)')
 
 def fits(plan: BytePlan, source: Opened) -> bool:
     """Whether a plan fits a file: every byte that is not in an array is as it was in the plan's file."""
+    if source.size == plan.size:
+        source.keep(plan.gaps)
     return source.size == plan.size and digest_rest(source.read, plan.gaps) == plan.rest
 
 
@@ -153,7 +155,7 @@ class _Execution:
         return learning_rate(self._source.config)
 
     def _asset(self, archive: ArchiveWriter, member: Member) -> None:
-        origin = Origin(self._source.descriptor, member.offset, member.size, self._target.release)
+        origin = Origin(self._source.file, member.offset, member.size, self._target.release)
         with archive.member(member.name, member.size):
             for view in origin.range(0, member.size):
                 self._target.put(view)

@@ -168,6 +168,12 @@ class BytePlan:
         return {array.path: number for number, array in enumerate(self.arrays)}
 
     @cached_property
+    def numbers_used(self) -> frozenset[int]:
+        """Which arrays the output is made of."""
+        named = {piece.array for piece in self.pieces} | {str(recipe.source) for recipe in self.recipes}
+        return frozenset(number for path, number in self.numbers.items() if path in named)
+
+    @cached_property
     def bounds(self) -> tuple[tuple[int, int], ...]:
         """Begin and end of each array in the HDF5 part."""
         return tuple((array.offset, array.offset + array.size) for array in self.arrays)

@@ -40,6 +40,8 @@ class Reader(Protocol):
 
 def reader_of(plan: BytePlan, source: Opened, target: Target, *, trust: bool) -> Reader:
     """Return what reads a source: all of it, unless it is trusted and that saves something."""
+    if trust and source.is_remote:
+        return PassingReader(plan, source, target)
     if trust and source.crc is not None and plan.derivation.unread:
         return BelievingReader(plan, source, source.crc, target)
     return CheckingReader(plan, source, target, with_values=not trust)
@@ -62,7 +64,7 @@ class CheckingReader:
         self._crcs = [0] * len(plan.arrays)
         self._bad: set[int] = set()
         self._next = 0
-        self._origin = Origin(source.descriptor, source.start, source.size, target.release, self._look)
+        self._origin = Origin(source.file, source.start, source.size, target.release, self._look)
         self.not_finite: tuple[str, ...] = ()
         self.source_crc: int | None = None
 
@@ -126,24 +128,51 @@ class BelievingReader:
         """Append an array to the target."""
         begin, end = self._plan.bounds[number]
         if number in self._plan.derivation.unread:
-            self._target.splice(self._source.descriptor, self._source.start + begin, end - begin)
+            self._target.splice(self._source.file, self._source.start + begin, end - begin)
         else:
-            self._read(number, append=True)
+            self._crcs[number] = append_array(self._plan, self._source, number, self._target)
 
     def finish(self, made: Sequence[int]) -> int:
         """Read what is needed and was not copied, and return the CRC of the output."""
         derivation, count = self._plan.derivation, len(self._plan.arrays)
         for number in range(count):
             if number not in derivation.unread and number not in self._crcs:
-                self._read(number, append=False)
+                self._crcs[number] = append_array(self._plan, self._source, number, None)
         crcs = [self._crcs.get(number, 0) for number in range(count)]
         return derivation.output_crc_believing(self._crc, crcs, made)
 
-    def _read(self, number: int, *, append: bool) -> None:
-        array, crc = self._plan.arrays[number], 0
-        for begin in range(0, array.size, BLOCK):
-            data = self._source.read(array.offset + begin, min(BLOCK, array.size - begin))
-            crc = crc32(data, crc)
-            if append:
-                self._target.append(data)
-        self._crcs[number] = crc
+
+class PassingReader:
+    """Reads of a trusted source on a store what goes into the output, and nothing else.
+
+    Args:
+        plan: A plan that fits.
+        source: The source.
+        target: Where arrays go.
+    """
+
+    def __init__(self, plan: BytePlan, source: Opened, target: Target) -> None:
+        self._plan, self._source, self._target = plan, source, target
+        self._crcs = [0] * len(plan.arrays)
+        self.not_finite: tuple[str, ...] = ()
+        self.source_crc: int | None = None
+        source.expect([plan.bounds[number] for number in plan.numbers_used])
+
+    def copy(self, number: int) -> None:
+        """Append an array to the target."""
+        self._crcs[number] = append_array(self._plan, self._source, number, self._target)
+
+    def finish(self, made: Sequence[int]) -> int:
+        """Return the CRC of the output, to which arrays that are not copied add nothing."""
+        return self._plan.derivation.output_crc(self._crcs, made)
+
+
+def append_array(plan: BytePlan, source: Opened, number: int, target: Target | None) -> int:
+    """Read an array, append it to a target if there is one, and return its CRC."""
+    array, crc = plan.arrays[number], 0
+    for begin in range(0, array.size, BLOCK):
+        data = source.read(array.offset + begin, min(BLOCK, array.size - begin))
+        crc = crc32(data, crc)
+        if target is not None:
+            target.append(data)
+    return crc

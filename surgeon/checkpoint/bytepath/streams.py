@@ -10,6 +10,7 @@ import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from surgeon.checkpoint.bytepath.checksums import crc32
 from surgeon.checkpoint.bytepath.reserving import reserve
@@ -110,7 +111,7 @@ class Target:
             rest = b"".join(waiting)[written:]
             _write_all(lambda left: os.write(self._descriptor, left), rest)
 
-    def splice(self, descriptor: int, offset: int, size: int) -> None:
+    def splice(self, file: Input, offset: int, size: int) -> None:
         """Append bytes of another file without looking at them.
 
         The system copies, or shares the blocks, or asks the server to, whatever the file system can do.
@@ -121,20 +122,20 @@ class Target:
         """
         self.flush()
         while size:
-            moved = self._splice_some(descriptor, offset, size)
+            moved = self._splice_some(file, offset, size)
             if not moved:
                 raise ValueError("the file became shorter while it was read")
             offset, size = offset + moved, size - moved
             self.position += moved
 
-    def _splice_some(self, descriptor: int, offset: int, size: int) -> int:
-        if hasattr(os, "copy_file_range"):  # Linux
+    def _splice_some(self, file: Input, offset: int, size: int) -> int:
+        if hasattr(os, "copy_file_range") and file.descriptor is not None:  # Linux
             try:
-                return os.copy_file_range(descriptor, self._descriptor, size, offset)
+                return os.copy_file_range(file.descriptor, self._descriptor, size, offset)
             except OSError as error:
                 if error.errno not in _CANNOT_SPLICE:
                     raise
-        data = os.pread(descriptor, min(BLOCK, size), offset)
+        data = file.read_at(offset, min(BLOCK, size))
         _write_all(lambda left: os.write(self._descriptor, left), data)
         return len(data)
 
@@ -145,11 +146,63 @@ def _write_all(write: Callable[[memoryview], int], data: bytes) -> None:
         rest = rest[write(rest) :]
 
 
+class Input(Protocol):
+    """What bytes are read from, at any place.
+
+    Attributes:
+        descriptor: Of a file that the system can copy from by itself; `None` if it is none.
+    """
+
+    descriptor: int | None
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes.
+
+        Raises:
+            OSError: If they cannot be read.
+            ValueError: If they are not all there.
+        """
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill a buffer; see `read_at`."""
+
+
+class FileInput:
+    """A file of this machine.
+
+    Args:
+        descriptor: Open for reading.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor: int | None = descriptor
+        self._file = descriptor
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes; see `Input`."""
+        data = os.pread(self._file, size, offset)
+        while len(data) < size:
+            more = os.pread(self._file, size - len(data), offset + len(data))
+            if not more:
+                raise ValueError("the file became shorter while it was read")
+            data += more
+        return data
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill a buffer; see `Input`."""
+        got, wanted = 0, len(view)
+        while got < wanted:
+            more = os.preadv(self._file, [view[got:]], offset + got)
+            if more <= 0:
+                raise ValueError("the file became shorter while it was read")
+            got += more
+
+
 class Origin:
     """A range of a file, read once from its start to its end.
 
     Args:
-        descriptor: Open for reading.
+        file: What is read.
         start: Where the range begins in the file, in bytes.
         size: How long it is, in bytes.
         before_reuse: Called with a buffer before it is filled anew.
@@ -158,13 +211,13 @@ class Origin:
 
     def __init__(
         self,
-        descriptor: int,
+        file: Input,
         start: int,
         size: int,
         before_reuse: Callable[[memoryview], None],
         look: Callable[[int, memoryview], None] | None = None,
     ) -> None:
-        self._descriptor, self._start, self.size, self._look = descriptor, start, size, look
+        self._file, self._start, self.size, self._look = file, start, size, look
         self._before_reuse = before_reuse
         self._buffers: list[memoryview] = []  # two, so that slices of one can wait while the other is filled
         self._block = memoryview(b"")
@@ -190,7 +243,7 @@ class Origin:
             raise ValueError("a plan that reaches beyond the end of the file")
         while at < end and at < self._begin:
             stop = min(end, self._begin, at + BLOCK)
-            yield memoryview(read_exactly(self._descriptor, self._start + at, stop - at))
+            yield memoryview(self._file.read_at(self._start + at, stop - at))
             at = stop
         while at < end:
             while at >= self._end:
@@ -217,12 +270,8 @@ class Origin:
         self._buffers.append(buffer)
         # As far into a page as the bytes are in the file: copies between aligned places are quicker.
         wanted, skew = min(BLOCK, self.size - self._end), self._start % mmap.PAGESIZE
-        self._block, got = buffer[skew : skew + wanted], 0
-        while got < wanted:  # whole blocks, so that values are not cut in two
-            more = os.preadv(self._descriptor, [self._block[got:]], self._start + self._end + got)
-            if more <= 0:
-                raise ValueError("the file became shorter while it was read")
-            got += more
+        self._block = buffer[skew : skew + wanted]
+        self._file.read_into(self._block, self._start + self._end)  # whole: no value is cut in two
         self._begin, self._end = self._end, self._end + wanted
         if self._look is not None:
             self._look(self._begin, self._block)
@@ -230,18 +279,3 @@ class Origin:
 
 _spare: list[memoryview] = []
 """Buffers that nobody uses: making one for each file costs as much as copying a third of it."""
-
-
-def read_exactly(descriptor: int, offset: int, size: int) -> bytes:
-    """Return bytes of a file.
-
-    Raises:
-        ValueError: If they are not all there.
-    """
-    data = os.pread(descriptor, size, offset)
-    while len(data) < size:
-        more = os.pread(descriptor, size - len(data), offset + len(data))
-        if not more:
-            raise ValueError("the file became shorter while it was read")
-        data += more
-    return data

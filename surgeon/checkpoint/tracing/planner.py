@@ -144,8 +144,14 @@ class _Held:
         self._stack.close()
 
 
+def _descriptor(found: Opened) -> int:
+    if found.file.descriptor is None:
+        raise ComputesError("it is not on this machine")
+    return found.file.descriptor
+
+
 def _layout(found: Opened) -> Layout:
-    with os.fdopen(os.dup(found.descriptor), "rb") as file:
+    with os.fdopen(os.dup(_descriptor(found)), "rb") as file:
         return read_layout(Window(file, found.start, found.size, DEFAULT.description), DEFAULT)
 
 
@@ -162,7 +168,7 @@ def _arrays(found: Opened) -> tuple[Array, ...]:
 def _bytes(found: Opened) -> np.ndarray[Any, Any]:
     page = found.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     skipped = found.start - page
-    mapped = mmap.mmap(found.descriptor, skipped + found.size, access=mmap.ACCESS_READ, offset=page)
+    mapped = mmap.mmap(_descriptor(found), skipped + found.size, access=mmap.ACCESS_READ, offset=page)
     return np.frombuffer(mapped, np.uint8, found.size, skipped)
 
 
