@@ -31,6 +31,7 @@ from surgeon.checkpoint.per_file import Job, Limits, PerFile
 from surgeon.checkpoint.ray_engine import RayEngine
 from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.rehearsal import Rehearsal
+from surgeon.checkpoint.safetensors_out import SUFFIX
 from surgeon.checkpoint.sources import MANIFEST, Source, absolute, find_sources
 from surgeon.checkpoint.worker_process import worker_command
 from surgeon.errors import CheckpointError
@@ -80,6 +81,7 @@ def convert(
     verify: int = 0,
     strict: bool = False,
     drop_optimizer: bool = False,
+    to: Literal["keras", "safetensors"] = "keras",
     dry_run: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> ConversionReport:
@@ -120,6 +122,8 @@ def convert(
         verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
         strict: Whether a file with NaN or infinite values is refused, not only noted.
         drop_optimizer: Whether outputs are not compiled: without the optimizer, its state, loss and metrics.
+        to: `keras`, checkpoints of the same kind; `safetensors`, the weights alone, each under its path
+            (`head/kernel`), without optimizer and config.
         dry_run: Whether to say only what would be done: every file passes the front door, nothing is written,
             and Keras is not started.
         on_event: Called in this thread for each `Event`.
@@ -143,19 +147,13 @@ def convert(
         (1, 0)
     """
     started = time.monotonic()
-    if engine not in ("local", "ray"):
-        raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
-    if workers < 1:
-        raise CheckpointError(f"workers={workers}: at least one is needed")
-    place = destination(out, state)
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    if engine == "ray" and any(os.fspath(each).startswith("memory://") for each in given):
-        raise CheckpointError("memory:// is the memory of this process, which Ray's tasks cannot read")
+    _check_options(engine, workers, to, given)
+    place = destination(out, state)
     steps = read_rules(rules)
-    packed, digest = pack_rules(steps), digest_rules(steps)
-    if drop_optimizer:
-        digest = digest_parts(digest, "drop_optimizer")
-    found = find_sources(given, place.where, pattern, since)
+    packed, digest = pack_rules(steps), _digest(steps, to, drop_optimizer=drop_optimizer)
+    suffix = SUFFIX if to == "safetensors" else None
+    found = find_sources(given, place.where, pattern, since, suffix)
     tell = on_event or _say_nothing
     limits = Limits(
         timeout,
@@ -170,7 +168,7 @@ def convert(
         if not move_bytes:
             return None
         store = PlanStore(place.state / "plans" if plans is None else absolute(plans))
-        common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer)
+        common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer, to=to)
         return Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
 
     if dry_run:
@@ -202,6 +200,7 @@ def convert(
                 "architecture": architecture,
                 "imports": list(imports),
                 "drop_optimizer": drop_optimizer,
+                "names": to == "safetensors",
             }
             running = (RayEngine if engine == "ray" else LocalEngine)(worker_command(), order, workers)
             happened = running.run(jobs, PerFile(limits, architecture is not None, mover(mark)))
@@ -216,6 +215,25 @@ def convert(
                     tell(Event("finished", done, len(found), job.source, outcome))
             manifest.end()
     return _report(place, outcomes, started)
+
+
+def _check_options(engine: str, workers: int, to: str, sources: Iterable[str | os.PathLike[str]]) -> None:
+    if engine not in ("local", "ray"):
+        raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
+    if to not in ("keras", "safetensors"):
+        raise CheckpointError(f"to={to!r}: there are 'keras' and 'safetensors'")
+    if workers < 1:
+        raise CheckpointError(f"workers={workers}: at least one is needed")
+    if engine == "ray" and any(os.fspath(each).startswith("memory://") for each in sources):
+        raise CheckpointError("memory:// is the memory of this process, which Ray's tasks cannot read")
+
+
+def _digest(steps: Sequence[Any], to: str, *, drop_optimizer: bool) -> str:
+    """Return what decides, besides the source, what an output is."""
+    digest = digest_rules(steps)
+    for option in (("drop_optimizer",) if drop_optimizer else ()) + ((to,) if to != "keras" else ()):
+        digest = digest_parts(digest, option)
+    return digest
 
 
 def _rehearse(
@@ -240,7 +258,12 @@ def _report(place: Destination, outcomes: Iterable[Outcome | None], started: flo
 
 
 def common_key(
-    rules: Any, architecture: str = "", imports: Sequence[str] = (), *, drop_optimizer: bool = False
+    rules: Any,
+    architecture: str = "",
+    imports: Sequence[str] = (),
+    *,
+    drop_optimizer: bool = False,
+    to: str = "keras",
 ) -> str:
     """Return what all files of a run have in common that decides what their outputs look like.
 
@@ -249,13 +272,15 @@ def common_key(
         architecture: Digest of the model that bare weights belong to.
         imports: Modules that register classes.
         drop_optimizer: Whether outputs are not compiled.
+        to: What outputs are.
     """
     from surgeon import __version__
 
     backend = os.environ.get("KERAS_BACKEND", "")
     versions = (__version__, version("keras"), version("h5py"), backend)
     dropped = ("drop_optimizer",) if drop_optimizer else ()
-    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *dropped, *versions)
+    more = () if to == "keras" else (to,)
+    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *dropped, *more, *versions)
 
 
 def _say_nothing(event: Event) -> None:

@@ -17,6 +17,7 @@ from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.front_door import Admitted, inspect
 from surgeon.checkpoint.hdf5 import Layout
 from surgeon.checkpoint.outcome import Cause, Failed, How
+from surgeon.checkpoint.safetensors_out import write_safetensors
 from surgeon.checkpoint.sources import Kind, Source
 from surgeon.checkpoint.spool import at_hand
 from surgeon.checkpoint.stamp import Fingerprint, Stamp
@@ -45,6 +46,8 @@ class Limits:
         allowed: Modules whose classes the user vouches for.
         verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
         drop_optimizer: Whether the workers leave out what an optimizer has in a file, which is to be noted.
+        safetensors: Whether outputs are weights alone, as safetensors.
+        sync: Whether an output is on the disk when it counts as made.
     """
 
     timeout: float = 600.0
@@ -54,6 +57,8 @@ class Limits:
     allowed: tuple[str, ...] = ()
     verify: int = 0
     drop_optimizer: bool = False
+    safetensors: bool = False
+    sync: bool = True
 
     def memory_for(self, size: int) -> int:
         """Return the resident bytes allowed for a file of `size` bytes."""
@@ -191,7 +196,8 @@ class _Conversion:
             if "plan" not in answer:
                 return self._noted(made, mover.store.why_not(first.key))
             notes = (*answer["notes"], *self._dropped(admitted.layout))
-            mover.store.add(replace(BytePlan.from_json(str(answer["plan"])), notes=notes))
+            plan = BytePlan.from_json(str(answer["plan"]))
+            mover.store.add(replace(plan, notes=notes, names=answer.get("names", {})))
             # The first file of an architecture comes out like all others.
             self._job.temp.unlink(missing_ok=True)
             moved = self._move(mover)
@@ -234,10 +240,11 @@ class _Conversion:
         self._compare()
         mark = moved.stamp.named(moved.source)
         seconds = time.monotonic() - self._started
-        return Made(
+        made = Made(
             *(job, mark, moved.size, moved.output, seconds, notes, "bytes", moved.found.verified),
             architecture=moved.plan.key[:12],
         )
+        return self._packed(made, moved.plan.names)
 
     def _admit(self) -> Admitted:
         source, limits = self._here, self._limits
@@ -267,7 +274,24 @@ class _Conversion:
         notes = (*answer["notes"], *marks, *self._dropped(admitted.layout))
         verified = job.source.kind is Kind.KERAS
         made = Made(job, mark, output.size, output.digest, seconds, notes, "keras", verified)
-        return made, answer
+        return self._packed(made, answer.get("names", {})), answer
+
+    def _packed(self, made: Made, names: Mapping[str, str]) -> Made:
+        """Turn an output into safetensors, if that is what was asked for."""
+        job = self._job
+        if not self._limits.safetensors:
+            return made
+        packed = job.temp.with_name(f"packed-{job.temp.name}")
+        try:
+            size, digest = write_safetensors(
+                job.temp, job.source.output_kind, names, packed, sync=self._limits.sync
+            )
+            packed.replace(job.temp)
+        except (ValueError, OSError) as error:
+            raise _FileFailedError("error", f"cannot become safetensors: {error}") from error
+        finally:
+            packed.unlink(missing_ok=True)
+        return replace(made, size=size, digest=digest, seconds=time.monotonic() - self._started)
 
     def _dropped(self, layout: Layout) -> tuple[str, ...]:
         is_dropped = self._limits.drop_optimizer and any(p.startswith("optimizer") for p in layout.datasets)

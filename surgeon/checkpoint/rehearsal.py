@@ -33,7 +33,6 @@ class Rehearsal:
     ) -> None:
         self._out, self._limits, self._mover = out, limits, mover
         self._has_architecture = has_architecture
-        self._met: set[str] = set()
 
     def known(self, found: Sequence[Source], digest: str) -> list[Outcome | None]:
         """Return what earlier runs have done.
@@ -78,10 +77,15 @@ class Rehearsal:
         look = self._mover.look(source)
         if look.key is None:
             return "keras", "", "its arrays do not lie in one file as they are"
-        architecture = look.key[:12]
+        architecture, store = look.key[:12], self._mover.store
         if look.plan is not None:
+            store.used(look.key)
             return "bytes", architecture, "there is a plan"
-        if look.key in self._met:
+        if store.is_promised(look.key):
+            store.used(look.key)
             return "bytes", architecture, "by the plan of an earlier file, if there is one"
-        self._met.add(look.key)
-        return "keras", architecture, "the first of its architecture, from which a plan is made"
+        if store.is_worth_it(look.key):
+            store.promise(look.key)
+            store.used(look.key)
+            return "bytes", architecture, "the first of its architecture: Keras loads it to make a plan"
+        return "keras", architecture, "the first file of its architecture"

@@ -108,6 +108,7 @@ def find_sources(
     out: str | os.PathLike[str],
     pattern: str | None = None,
     since: datetime | None = None,
+    suffix: str | None = None,
 ) -> list[Source]:
     """Return the checkpoints among `sources`, sorted by output.
 
@@ -120,6 +121,7 @@ def find_sources(
         out: The output folder; nothing in it counts as a source.
         pattern: A glob over a file's name or its path under the folder.
         since: Only files that were changed then or later; local time unless it says otherwise.
+        suffix: Of the outputs, if they are no checkpoints of Keras.
 
     Raises:
         CheckpointError: If a source is missing, if there is no checkpoint at all, if two files would have
@@ -146,6 +148,11 @@ def find_sources(
         raise CheckpointError(
             f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
         )
+    if suffix is not None:
+        found = {
+            place: one._replace(output=one.output[: -len(one.output_kind)] + suffix)
+            for place, one in found.items()
+        }
     # As if by the parts of their paths: no name holds a character before the one that parts are joined by.
     ordered = sorted(found.values(), key=lambda source: source.output.replace("/", "\0"))
     _check_collisions(ordered, out)

@@ -39,6 +39,13 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
+class To(StrEnum):
+    """What outputs are."""
+
+    KERAS = "keras"
+    SAFETENSORS = "safetensors"
+
+
 def convert(
     ctx: typer.Context,
     sources: Annotated[list[str], typer.Argument(help="Folders, files, or URLs such as s3://bucket/key.")],
@@ -76,6 +83,9 @@ def convert(
     drop_optimizer: Annotated[
         bool, typer.Option("--drop-optimizer", help="Leave out the optimizer, its state, loss and metrics.")
     ] = False,
+    to: Annotated[
+        To, typer.Option(help="Checkpoints as they were, or weights alone as safetensors.")
+    ] = To.KERAS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every file and say what would be done; write nothing.")
     ] = False,
@@ -109,6 +119,7 @@ def convert(
                 verify=verify,
                 strict=strict,
                 drop_optimizer=drop_optimizer,
+                to=to.value,
                 dry_run=dry_run,
                 on_event=tell,
             )
