@@ -162,6 +162,8 @@ def convert(
         allowed=tuple(imports),
         verify=verify,
         drop_optimizer=drop_optimizer,
+        safetensors=to == "safetensors",
+        sync=sync,
     )
 
     def mover(mark: str) -> Mover | None:
