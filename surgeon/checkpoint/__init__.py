@@ -10,7 +10,7 @@ conversion   the run: sources -> jobs -> outcomes -> report
 │   └── worker_process   -> worker -> surgery -> loading, legacy_config; tracing makes the byte plans
 ├── rehearsal        what a run would do; watching: how far it is
 ├── destination      where outputs go; stores (fsspec), ranges, spool: what is on S3 and its like
-├── record           what counts as done; manifest (SQLite), publish, identity
+├── settling, record  outputs get their names; what counts as done; manifest (SQLite), publish, identity
 ├── outcome          what became of each file
 └── opening          one checkpoint, opened by the same door, for the command line
 ```

@@ -32,6 +32,7 @@ from surgeon.checkpoint.ray_engine import RayEngine
 from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.rehearsal import Rehearsal
 from surgeon.checkpoint.safetensors_out import SUFFIX
+from surgeon.checkpoint.settling import settled
 from surgeon.checkpoint.sources import MANIFEST, Source, absolute, find_sources
 from surgeon.checkpoint.worker_process import worker_command
 from surgeon.errors import CheckpointError
@@ -206,14 +207,15 @@ def convert(
             }
             running = (RayEngine if engine == "ray" else LocalEngine)(worker_command(), order, workers)
             happened = running.run(jobs, PerFile(limits, architecture is not None, mover(mark)))
-            with closing(happened):
-                for event in happened:
+            events = settled(happened, record, workers if place.is_store else 0)
+            with closing(happened), closing(events):
+                for event in events:
                     if isinstance(event, Job):
                         tell(Event("started", done, len(found), event.source))
                         continue
-                    job, result = event
+                    job, outcome = event
                     done += 1
-                    outcomes[job.number] = outcome = record.settle(job, result)
+                    outcomes[job.number] = outcome
                     tell(Event("finished", done, len(found), job.source, outcome))
             manifest.end()
     return _report(place, outcomes, started)

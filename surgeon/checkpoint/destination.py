@@ -21,11 +21,13 @@ class Destination(Protocol):
 
     Attributes:
         where: The place, as it is called.
+        is_store: Whether it takes time to publish something.
         state: The folder of this machine for the manifest, plans, and what is not finished.
     """
 
     where: Path | str
     state: Path
+    is_store: bool
 
     def prepare(self) -> None:
         """Make the place ready.
@@ -72,6 +74,8 @@ def destination(out: str | os.PathLike[str], state: str | os.PathLike[str] | Non
 class Folder:
     """A folder of this machine."""
 
+    is_store = False
+
     def __init__(self, path: Path) -> None:
         self.where: Path | str = path
         self._prefix, self.state = f"{path}{os.sep}", path / STATE_FOLDER
@@ -109,6 +113,8 @@ class StorePlace:
         url: The place.
         state: The state folder; one for each place in the user's own state folder unless given.
     """
+
+    is_store = True
 
     def __init__(self, url: str, state: Path | None) -> None:
         check_output_store(url)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from surgeon.checkpoint.destination import Destination
 from surgeon.checkpoint.identity import still_is
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
-from surgeon.checkpoint.per_file import Job, Made, Result
+from surgeon.checkpoint.per_file import Job, Result
 from surgeon.checkpoint.sources import Source
 from surgeon.checkpoint.stamp import Fingerprint, Stamp, is_url
 from surgeon.checkpoint.stores import stamp_of
 from surgeon.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """An output that is about to get its final name, or what went wrong before that.
+
+    Attributes:
+        job: What was to be done.
+        result: What came of it.
+        before: What the manifest said of the output before.
+        row: What it says now; `None` if there is no output.
+    """
+
+    job: Job
+    result: Result
+    before: Row | None
+    row: Row | None = None
 
 
 class Record:
@@ -59,49 +77,66 @@ class Record:
         self._manifest.note(row._replace(source=path, state="done").of(now))
         return Skipped(path, final)
 
-    def settle(self, job: Job, result: Result) -> Outcome:
-        """Give a finished output its final name, and write down what became of the file.
+    def announce(self, job: Job, result: Result) -> Publication:
+        """Write down which output is about to get its final name, so that a later run knows it for ours.
 
         An output is replaced only if the manifest knows it as the work of an earlier run.
         """
         before = self._manifest.read(job.source.output)
-        outcome = result if isinstance(result, Failed) else self._publish(job, result, before)
-        if isinstance(outcome, Failed):
+        if isinstance(result, Failed):
+            return Publication(job, result, before)
+        ours = before is not None and before.output_digest is not None
+        if not ours and self._out.is_taken(job.final):
+            job.temp.unlink()
+            reason = (
+                f"{job.final} exists and is not from an earlier run; move it away, or choose another folder"
+            )
+            failed = Failed(job.source.location, job.final, result.seconds, "exists", reason)
+            return Publication(job, failed, before)
+        row = Row(
+            *(job.source.output, job.source.location, self._rules, "publishing", result.seconds),
+            output_size=result.size,
+            output_digest=result.digest,
+        ).of(result.fingerprint)
+        self._manifest.write(row)
+        return Publication(job, result, before, row)
+
+    def publish(self, publication: Publication) -> Result:
+        """Give an output its final name; from any thread."""
+        job, made = publication.job, publication.result
+        if isinstance(made, Failed):
+            return made
+        ours = publication.before is not None and publication.before.output_digest is not None
+        try:
+            self._out.publish(job.temp, job.final, replace=ours)
+        except (OSError, CheckpointError) as error:
+            cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
+            reason = f"cannot write the output: {error}"
+            return Failed(job.source.location, job.final, made.seconds, cause, reason)
+        finally:
+            job.temp.unlink(missing_ok=True)
+        return made
+
+    def conclude(self, publication: Publication, result: Result) -> Outcome:
+        """Write down what became of a file."""
+        job, before = publication.job, publication.before
+        if isinstance(result, Failed):
             self._manifest.write(
                 Row(
-                    *(job.source.output, outcome.source, self._rules, "failed", outcome.seconds),
+                    *(job.source.output, result.source, self._rules, "failed", result.seconds),
                     # An output of an earlier run stays where it is, and stays known as ours.
                     output_size=before.output_size if before else None,
                     output_digest=before.output_digest if before else None,
-                    error=f"{outcome.cause}: {outcome.reason}",
+                    error=f"{result.cause}: {result.reason}",
                 )
             )
-        return outcome
-
-    def _publish(self, job: Job, made: Made, before: Row | None) -> Outcome:
-        source, final = job.source.location, job.final
-        ours = before is not None and before.output_digest is not None
-        row = Row(
-            *(job.source.output, source, self._rules, "publishing", made.seconds),
-            output_size=made.size,
-            output_digest=made.digest,
-        ).of(made.fingerprint)
-        if not ours and self._out.is_taken(final):
-            job.temp.unlink()
-            reason = f"{final} exists and is not from an earlier run; move it away, or choose another folder"
-            return Failed(source, final, made.seconds, "exists", reason)
-        self._manifest.write(row)
-        try:
-            self._out.publish(job.temp, final, replace=ours)
-        except (OSError, CheckpointError) as error:
-            cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
-            return Failed(source, final, made.seconds, cause, f"cannot write the output: {error}")
-        finally:
-            job.temp.unlink(missing_ok=True)
-        self._manifest.write(row._replace(state="done"))
+            return result
+        if publication.row is not None:
+            self._manifest.write(publication.row._replace(state="done"))
         return Converted(
-            *(source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified),
-            architecture=made.architecture,
+            *(job.source.location, job.final, result.seconds, result.size, result.digest),
+            *(result.notes, result.how, result.verified),
+            architecture=result.architecture,
         )
 
 
