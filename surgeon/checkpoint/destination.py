@@ -140,8 +140,10 @@ class StorePlace:
 
     @cached_property
     def _there(self) -> dict[str, int]:
-        # One question instead of one for each output.
-        return {found.url: found.stamp.size for found in listed(self._url)}
+        try:  # one question instead of one for each output
+            return {found.url: found.stamp.size for found in listed(self._url)}
+        except OSError as error:
+            raise CheckpointError(f"cannot list {self._url}: {error}") from error
 
     def publish(self, temp: Path, final: str, *, replace: bool) -> None:
         """Send a finished output to its final name."""

@@ -22,7 +22,7 @@ from surgeon.checkpoint.sources import Kind, Source
 from surgeon.checkpoint.spool import at_hand
 from surgeon.checkpoint.stamp import Fingerprint, Stamp
 from surgeon.checkpoint.worker_process import WorkerLostError
-from surgeon.errors import RefusedError, RuleError
+from surgeon.errors import CheckpointError, RefusedError, RuleError
 
 STATE = "surgeon_state"
 """`surgeon.paths.STATE`, which cannot be imported without Keras."""
@@ -164,7 +164,7 @@ class _Conversion:
             return self._stack.enter_context(at_hand(source, self._job.temp.parent))
         except RefusedError as error:
             raise _FileFailedError("refused", self._short(error)) from error
-        except OSError as error:
+        except (OSError, CheckpointError) as error:
             raise _FileFailedError("error", f"cannot be copied from its store: {error}") from error
 
     @property
@@ -228,7 +228,7 @@ class _Conversion:
             raise _FileFailedError("refused", self._short(error)) from error
         except ValueError as error:
             raise _FileFailedError("refused", str(error)) from error
-        except RuleError as error:
+        except (RuleError, CheckpointError) as error:
             raise _FileFailedError("error", str(error)) from error
         except OSError as error:
             raise _FileFailedError("error", f"cannot be copied: {error}") from error

@@ -52,7 +52,10 @@ def write_safetensors(
         head: dict[str, Any] = {"__metadata__": {"format": "keras"}}
         at = 0
         for array in arrays:
-            head[names.get(array.path, array.path)] = {
+            name = names.get(array.path, array.path)
+            if name in head:
+                raise ValueError(f"two arrays would be called {name!r}")
+            head[name] = {
                 "dtype": _dtype(array),
                 "shape": array.shape,
                 "data_offsets": [at, at + array.size],

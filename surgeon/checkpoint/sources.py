@@ -257,6 +257,8 @@ def _fault(key: str) -> str:
     """Return what is wrong with a key as a path under the output folder."""
     if any(part in ("", ".", "..") for part in key.split("/")):
         return "its key is no plain path: a part of it is empty, '.' or '..'"
+    if "::" in key:  # fsspec would take what follows for another store
+        return "its key is no plain path: it has '::' in it"
     if "\\" in key or not key.isprintable() or (os.name == "nt" and ":" in key):
         return "its key is no plain path: it has a backslash or a control character in it"
     return ""

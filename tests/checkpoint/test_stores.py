@@ -147,7 +147,8 @@ def test_what_is_not_ours_is_never_overwritten(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "key", ["../up.keras", "a/../../up.keras", "a//b.keras", "./a.keras", "a\\b.keras", "a\n.keras"]
+    "key",
+    ["../up.keras", "a/../../up.keras", "a//b.keras", "./a.keras", "a\\b.keras", "a\n.keras", "a::b.keras"],
 )
 def test_keys_that_are_no_plain_paths_are_refused(tmp_path, key):
     put("fine.keras")
