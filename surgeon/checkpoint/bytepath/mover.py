@@ -12,7 +12,7 @@ from surgeon.checkpoint.bytepath.opened import Opened, file_key, opened
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.identity import listed, name_crc, name_members, name_sha256
-from surgeon.checkpoint.sources import Source
+from surgeon.checkpoint.sources import Kind, Source
 from surgeon.checkpoint.stamp import Stamp
 
 
@@ -106,6 +106,8 @@ class Mover:
             names = name_sha256(source.location), name_sha256(temp)
         else:
             names = self._name_source(found, done), _name_output(done, size)
+        if source.kind is Kind.SHARDED:  # of no file that there is
+            names = f"sharded:{names[0]}", names[1]
         return Moved(stamp, *names, size, done, look.plan)
 
     def _name_source(self, found: Opened, done: Executed) -> str:

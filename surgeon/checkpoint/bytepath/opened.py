@@ -6,16 +6,18 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from surgeon.checkpoint.budgets import Budgets
+from surgeon.checkpoint.bytepath.joined import Joined
 from surgeon.checkpoint.bytepath.streams import FileInput, Input
 from surgeon.checkpoint.config_text import digest_parts, plain_config
 from surgeon.checkpoint.front_door import open_regular, refuser
 from surgeon.checkpoint.ranges import Ranges, open_remote
+from surgeon.checkpoint.shards import shard_names
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.stamp import Stamp, is_url
 from surgeon.checkpoint.zip_check import CONFIG, METADATA, WEIGHTS, Member, Refuse, read_directory
@@ -74,6 +76,30 @@ def _open(location: str | Path, root: Path | None, refuse: Refuse) -> Iterator[t
 
 
 @contextmanager
+def _open_shards(
+    path: Path, root: Path | None, budgets: Budgets, refuse: Refuse
+) -> Iterator[tuple[Stamp, Opened]]:
+    """Open sharded weights as one HDF5 part: shard behind shard. The map stands where a config would."""
+    with ExitStack() as stack:
+        file = stack.enter_context(open_regular(path, root, refuse))
+        stamp, text = Stamp.of_file(os.fstat(file.fileno())), file.read(budgets.json_size + 1)
+        try:
+            names = shard_names(text, budgets)
+        except ValueError as error:
+            raise refuse(None, str(error)) from error
+        shards = [
+            stack.enter_context(open_regular(path.with_name(name), root or path.parent, refuse))
+            for name in names
+        ]
+        states = [os.fstat(shard.fileno()) for shard in shards]
+        joined = Joined([shard.fileno() for shard in shards], [state.st_size for state in states])
+        yield stamp, Opened(joined, 0, sum(joined.sizes), None, {}, text)
+        for name, state in zip(names, states, strict=True):
+            if not Stamp.of_file(state).still_holds(path.with_name(name)):
+                raise refuse(None, f"shard {name} changed while it was read")
+
+
+@contextmanager
 def opened(
     path: str | Path, kind: Kind, root: Path | None, budgets: Budgets
 ) -> Iterator[tuple[Stamp, Opened | None]]:
@@ -85,8 +111,12 @@ def opened(
         RefusedError: If it is no regular file, or its directory is refused.
     """
     refuse = refuser(path)
+    if kind is Kind.SHARDED and not is_url(path):
+        with _open_shards(Path(path), root, budgets, refuse) as found:
+            yield found
+        return
     with _open(path, root, refuse) as (stamp, file, data):
-        if kind is Kind.SHARDED:
+        if kind is Kind.SHARDED:  # on a store: copied to this machine first
             yield stamp, None
             return
         if kind is not Kind.KERAS:
