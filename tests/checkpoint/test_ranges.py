@@ -85,3 +85,12 @@ def test_an_object_that_became_shorter_is_an_error():
     short = Ranges(lambda wanted: [bytes(e - b) if b != 500_000 else b"" for b, e in wanted], 3_000_000)
     with pytest.raises(ValueError, match="shorter"):
         short.read_at(500_000, 2)
+
+
+def test_reads_that_go_on_behind_what_is_there_ask_for_the_rest_alone(monkeypatch):
+    monkeypatch.setattr(ranges, "_AHEAD", 1000)
+    file, asked = opened()
+    asked.clear()
+    for at in range(1_000_000, 1_005_000, 700):
+        assert file.read_at(at, 700) == DATA[at : at + 700]
+    assert [begin for begin, _ in asked[1:]] == [end for _, end in asked[:-1]]

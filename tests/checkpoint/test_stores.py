@@ -10,7 +10,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert
+from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert, stores
 from surgeon.checkpoint.bytepath import executor
 from surgeon.checkpoint.sources import find_sources
 from surgeon.checkpoint.stores import upload
@@ -189,6 +189,20 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
     report = convert(IN, [], OUT, plans=plans)
     assert [failure.cause for failure in report.failed] == ["changed"]
     assert made() == {}
+
+
+def test_an_object_that_changes_while_it_is_copied_is_noticed(tmp_path, monkeypatch):
+    put("a.keras", archive())
+
+    def slow(url: str, target: Path) -> None:
+        stores.download(url, target)
+        put("a.keras", filled(2))
+
+    monkeypatch.setattr("surgeon.checkpoint.spool.download", slow)
+    report = convert(IN, [], OUT)
+    assert [failure.reason for failure in report.failed] == ["changed while it was copied"]
+    assert made() == {}
+    assert not list((tmp_path / "state").rglob("tmp/*"))
 
 
 def test_only_what_is_needed_is_read(tmp_path, monkeypatch):
