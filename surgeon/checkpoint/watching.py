@@ -118,7 +118,8 @@ def progress(out: str | os.PathLike[str], state: str | os.PathLike[str] | None =
 
 def _lives(pid: int, started: float) -> bool:
     try:
-        # A number is given to another process in the end; that one is younger than the run.
-        return psutil.Process(pid).create_time() <= started
+        # A number is given to another process in the end; that one is younger than the run. The two clocks
+        # may differ by a little.
+        return psutil.Process(pid).create_time() <= started + 1
     except psutil.NoSuchProcess:
         return False

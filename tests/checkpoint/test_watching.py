@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import sqlite3
 import subprocess
@@ -97,10 +98,18 @@ def test_places_that_nothing_is_known_of(tmp_path):
     assert progress(tmp_path / "out").skipped == 1
 
 
-def test_a_run_of_another_machine_may_go_on(tmp_path):
+@pytest.mark.parametrize(
+    ("host", "started", "runs"),
+    [("elsewhere", None, None), (platform.node(), None, True), (platform.node(), 1000.0, False)],
+)
+def test_whether_a_run_that_did_not_end_goes_on(tmp_path, host, started, runs):
+    """On another machine it may; here it does if its process lives, and is not a younger one of its number."""
     write(tmp_path / "in" / "a.keras")
     convert(tmp_path / "in", [], tmp_path / "out")
     with sqlite3.connect(tmp_path / "out" / ".surgeon" / "manifest.sqlite") as database:
-        database.execute("UPDATE run SET host = 'elsewhere', pid = ?, ended = NULL", (os.getpid(),))
+        database.execute(
+            "UPDATE run SET host = ?, pid = ?, started = ?, ended = NULL",
+            (host, os.getpid(), started or time.time()),
+        )
     database.close()
-    assert progress(tmp_path / "out").is_running is None
+    assert progress(tmp_path / "out").is_running is runs
