@@ -103,7 +103,7 @@ def test_places_that_nothing_is_known_of(tmp_path):
     [("elsewhere", None, None), (platform.node(), None, True), (platform.node(), 1000.0, False)],
 )
 def test_whether_a_run_that_did_not_end_goes_on(tmp_path, host, started, runs):
-    """On another machine it may; here it does if its process lives, and is not a younger one of its number."""
+    """Elsewhere it may; here it does if its process lives, and is no younger one of the same number."""
     write(tmp_path / "in" / "a.keras")
     convert(tmp_path / "in", [], tmp_path / "out")
     with sqlite3.connect(tmp_path / "out" / ".surgeon" / "manifest.sqlite") as database:
