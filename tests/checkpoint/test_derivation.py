@@ -180,17 +180,6 @@ def test_damage_of_a_trusted_source_shows_in_the_output(tmp_path, order):
         assert found.output_crc != zlib.crc32(output)
 
 
-@pytest.mark.parametrize("code", [errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_file_systems_that_cannot_copy_ranges(tmp_path, monkeypatch, code):
-    def refuse(*_: Any) -> int:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
-    made = case(random.Random(3), [0, 1], [3_000_000, 10], 3)
-    _, output = run(tmp_path, made.plan, made.data, zlib.crc32(made.data), trust=True)
-    assert output == made.expected
-
-
 def test_a_trusted_source_that_becomes_shorter(tmp_path):
     made = case(random.Random(4), [0], [3_000_000], 3)
     path = tmp_path / "source"

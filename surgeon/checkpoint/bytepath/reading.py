@@ -42,26 +42,28 @@ def reader_of(plan: BytePlan, source: Opened, target: Target, *, trust: bool) ->
     """Return what reads a source: all of it, unless it is trusted and that saves something."""
     if trust and source.is_remote:
         return PassingReader(plan, source, target)
-    if trust and source.crc is not None and plan.derivation.unread:
-        return BelievingReader(plan, source, source.crc, target)
-    return CheckingReader(plan, source, target, with_values=not trust)
+    return CheckingReader(plan, source, target, trust=trust)
 
 
 class CheckingReader:
     """Reads all of a source once, block by block, and takes each array's CRC while the block is in the cache.
 
+    Of a source that is trusted the arrays whose CRCs need not be known are only copied. Letting the system
+    copy them (`copy_file_range`) costs more: they are many, and do not lie on its boundaries.
+
     Args:
         plan: A plan that fits.
         source: The source.
         target: Where arrays go.
-        with_values: Whether arrays that are copied are looked through for NaN.
+        trust: Believe what the source says of itself where that saves something, and look for no NaN.
     """
 
-    def __init__(self, plan: BytePlan, source: Opened, target: Target, *, with_values: bool) -> None:
+    def __init__(self, plan: BytePlan, source: Opened, target: Target, *, trust: bool) -> None:
         self._plan, self._source, self._target = plan, source, target
-        copied = {piece.array for piece in plan.pieces if piece.kind == "copy"} if with_values else set()
+        copied = set() if trust else {piece.array for piece in plan.pieces if piece.kind == "copy"}
         self._checks = [finite_check(a.dtype) if a.path in copied else None for a in plan.arrays]
         self._crcs = [0] * len(plan.arrays)
+        self._believed = plan.derivation.unread if trust and source.crc is not None else frozenset()
         self._bad: set[int] = set()
         self._next = 0
         self._origin = Origin(source.file, source.start, source.size, target.release, self._look)
@@ -81,6 +83,8 @@ class CheckingReader:
     def finish(self, made: Sequence[int]) -> int:
         """Read what was not copied, check the source, and return the CRC of the output."""
         self._origin.finish()
+        if self._believed and self._source.crc is not None:
+            return self._plan.derivation.output_crc_believing(self._source.crc, self._crcs, made)
         self.source_crc = self._plan.derivation.source_crc(self._crcs)
         if self._source.crc not in (None, self.source_crc):
             raise ValueError(f"member {WEIGHTS!r} is damaged: Bad CRC-32")
@@ -94,7 +98,8 @@ class CheckingReader:
         while number < len(bounds) and bounds[number][0] < end:
             first, last = bounds[number]
             view = block[max(first - begin, 0) : last - begin]
-            crcs[number] = crc32(view, crcs[number])
+            if number not in self._believed:
+                crcs[number] = crc32(view, crcs[number])
             check = self._checks[number]
             if check is not None and number not in self._bad:
                 if first % 8 and (first < begin or last > end):
@@ -106,40 +111,6 @@ class CheckingReader:
                 break
             number += 1
         self._next = number
-
-
-class BelievingReader:
-    """Lets the system copy the arrays whose CRCs need not be known, and reads the others.
-
-    Args:
-        plan: A plan that fits, some of whose arrays can stay unread.
-        source: The source.
-        crc: CRC-32 of its HDF5 part, as the source says.
-        target: Where arrays go.
-    """
-
-    def __init__(self, plan: BytePlan, source: Opened, crc: int, target: Target) -> None:
-        self._plan, self._source, self._crc, self._target = plan, source, crc, target
-        self._crcs: dict[int, int] = {}
-        self.not_finite: tuple[str, ...] = ()
-        self.source_crc: int | None = None
-
-    def copy(self, number: int) -> None:
-        """Append an array to the target."""
-        begin, end = self._plan.bounds[number]
-        if number in self._plan.derivation.unread:
-            self._target.splice(self._source.file, self._source.start + begin, end - begin)
-        else:
-            self._crcs[number] = append_array(self._plan, self._source, number, self._target)
-
-    def finish(self, made: Sequence[int]) -> int:
-        """Read what is needed and was not copied, and return the CRC of the output."""
-        derivation, count = self._plan.derivation, len(self._plan.arrays)
-        for number in range(count):
-            if number not in derivation.unread and number not in self._crcs:
-                self._crcs[number] = append_array(self._plan, self._source, number, None)
-        crcs = [self._crcs.get(number, 0) for number in range(count)]
-        return derivation.output_crc_believing(self._crc, crcs, made)
 
 
 class PassingReader:
@@ -160,19 +131,13 @@ class PassingReader:
 
     def copy(self, number: int) -> None:
         """Append an array to the target."""
-        self._crcs[number] = append_array(self._plan, self._source, number, self._target)
+        array, crc = self._plan.arrays[number], 0
+        for begin in range(0, array.size, BLOCK):
+            data = self._source.read(array.offset + begin, min(BLOCK, array.size - begin))
+            crc = crc32(data, crc)
+            self._target.append(data)
+        self._crcs[number] = crc
 
     def finish(self, made: Sequence[int]) -> int:
         """Return the CRC of the output, to which arrays that are not copied add nothing."""
         return self._plan.derivation.output_crc(self._crcs, made)
-
-
-def append_array(plan: BytePlan, source: Opened, number: int, target: Target | None) -> int:
-    """Read an array, append it to a target if there is one, and return its CRC."""
-    array, crc = plan.arrays[number], 0
-    for begin in range(0, array.size, BLOCK):
-        data = source.read(array.offset + begin, min(BLOCK, array.size - begin))
-        crc = crc32(data, crc)
-        if target is not None:
-            target.append(data)
-    return crc

@@ -6,7 +6,6 @@ in the processor's cache. Files are read, not mapped: a mapped file that somebod
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -24,8 +23,6 @@ _MOST_PIECES = 1000
 _MOST_WAITING = 4 << 20
 _ALIGNED = 1 << 20
 """Writes that end at a multiple of it are a tenth cheaper: the system keeps large pieces as such."""
-
-_CANNOT_SPLICE = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM}
 
 Bytes = bytes | bytearray | memoryview
 
@@ -110,34 +107,6 @@ class Target:
         if written < total:  # a full disk says so at the next attempt
             rest = b"".join(waiting)[written:]
             _write_all(lambda left: os.write(self._descriptor, left), rest)
-
-    def splice(self, file: Input, offset: int, size: int) -> None:
-        """Append bytes of another file without looking at them.
-
-        The system copies, or shares the blocks, or asks the server to, whatever the file system can do.
-
-        Raises:
-            OSError: If they cannot be read or written.
-            ValueError: If the file has become shorter.
-        """
-        self.flush()
-        while size:
-            moved = self._splice_some(file, offset, size)
-            if not moved:
-                raise ValueError("the file became shorter while it was read")
-            offset, size = offset + moved, size - moved
-            self.position += moved
-
-    def _splice_some(self, file: Input, offset: int, size: int) -> int:
-        if hasattr(os, "copy_file_range") and file.descriptor is not None:  # Linux
-            try:
-                return os.copy_file_range(file.descriptor, self._descriptor, size, offset)
-            except OSError as error:
-                if error.errno not in _CANNOT_SPLICE:
-                    raise
-        data = file.read_at(offset, min(BLOCK, size))
-        _write_all(lambda left: os.write(self._descriptor, left), data)
-        return len(data)
 
 
 def _write_all(write: Callable[[memoryview], int], data: bytes) -> None:
