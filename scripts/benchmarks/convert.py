@@ -144,7 +144,8 @@ def measure_resume(count: int, folder: Path) -> None:
     first = timed(lambda: convert(sources, [freeze("*")], folder / "out-many"))
     again = timed(lambda: convert(sources, [freeze("*")], folder / "out-many"))
     print(f"\nresume of {count:,} files: first run cpu {first[0]:.2f} s wall {first[1]:.2f} s, "
-          f"second {again[0]:.2f} and {again[1]:.2f} s: {again[1] / first[1]:.2%} of it")  # fmt: skip
+          f"second {again[0]:.2f} and {again[1]:.2f} s: "
+          f"{again[0] / first[0]:.2%} and {again[1] / first[1]:.2%}")  # fmt: skip
 
 
 def main() -> None:

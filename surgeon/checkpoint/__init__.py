@@ -8,8 +8,9 @@ conversion   the run: sources -> jobs -> outcomes -> report
 │   └── front_door       zip_check, json_check, config_check, shards, hdf5, budgets
 ├── engine           several files at a time; ray_engine: on a cluster
 │   └── worker_process   -> worker -> surgery -> loading, legacy_config; tracing makes the byte plans
-├── rehearsal        what a run would do
-├── record           what counts as done; manifest (SQLite), publish, identity
+├── rehearsal        what a run would do; watching: how far it is
+├── destination      where outputs go; stores (fsspec), ranges, spool: what is on S3 and its like
+├── settling, record  outputs get their names; what counts as done; manifest (SQLite), publish, identity
 ├── outcome          what became of each file
 └── opening          one checkpoint, opened by the same door, for the command line
 ```
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from surgeon.checkpoint.publish import atomic_output as atomic_output
     from surgeon.checkpoint.sources import Kind as Kind
     from surgeon.checkpoint.sources import kind_of as kind_of
+    from surgeon.checkpoint.watching import Progress as Progress
+    from surgeon.checkpoint.watching import progress as progress
 
 # Imported when they are used: the command line needs `Kind` to say `--help`, but not numpy and networkx.
 _WHERE = {
@@ -44,10 +47,12 @@ _WHERE = {
     "Outcome": "outcome",
     "Planned": "outcome",
     "Skipped": "outcome",
+    "Progress": "watching",
     "atomic_output": "publish",
     "convert": "conversion",
     "kind_of": "sources",
     "open_model": "opening",
+    "progress": "watching",
 }
 
 __all__ = [*_WHERE]  # noqa: PLE0604 - the names are strings

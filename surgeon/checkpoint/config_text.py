@@ -24,8 +24,10 @@ def plain_config(text: bytes) -> bytes:
     def numbered(match: re.Match[bytes]) -> bytes:
         return b'"shared_object_id": %d' % numbers.setdefault(match[1], len(numbers))
 
-    # One pattern for both would be tried at each quote.
-    return _RATE.sub(b'"learning_rate": 0', _SHARED.sub(numbered, text))
+    # One pattern for both would be tried at each quote; and most configs have neither.
+    if b"shared_object_id" in text:
+        text = _SHARED.sub(numbered, text)
+    return _RATE.sub(b'"learning_rate": 0', text) if b"learning_rate" in text else text
 
 
 def digest_parts(*parts: bytes | str) -> str:

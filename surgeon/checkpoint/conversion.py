@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from surgeon.checkpoint.architecture import admit_architecture
 from surgeon.checkpoint.bytepath.mover import Mover
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.config_text import digest_parts
+from surgeon.checkpoint.destination import Destination, destination
 from surgeon.checkpoint.engine import LocalEngine
 from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import ConversionReport, Outcome
@@ -30,7 +31,9 @@ from surgeon.checkpoint.per_file import Job, Limits, PerFile
 from surgeon.checkpoint.ray_engine import RayEngine
 from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.rehearsal import Rehearsal
-from surgeon.checkpoint.sources import MANIFEST, STATE_FOLDER, Source, absolute, find_sources
+from surgeon.checkpoint.safetensors_out import SUFFIX
+from surgeon.checkpoint.settling import settled
+from surgeon.checkpoint.sources import MANIFEST, Source, absolute, find_sources
 from surgeon.checkpoint.worker_process import worker_command
 from surgeon.errors import CheckpointError
 
@@ -72,12 +75,14 @@ def convert(
     imports: Sequence[str] = (),
     move_bytes: bool = True,
     plans: str | os.PathLike[str] | None = None,
+    state: str | os.PathLike[str] | None = None,
     trust_source: bool = False,
     sync: bool = True,
     sha256: bool = False,
     verify: int = 0,
     strict: bool = False,
     drop_optimizer: bool = False,
+    to: Literal["keras", "safetensors"] = "keras",
     dry_run: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> ConversionReport:
@@ -89,9 +94,10 @@ def convert(
 
     Args:
         sources: A folder (searched to any depth, but for output folders of other runs), a file, or several
-            of both: `.keras`, `.weights.h5`, legacy `.h5`.
+            of both: `.keras`, `.weights.h5`, legacy `.h5`. Or URLs of any store that fsspec knows.
         rules: Rules, or the path of a rule file.
-        out: The output folder. Outputs keep their relative path and suffix; a legacy `.h5` becomes `.keras`.
+        out: The output folder, or a URL. Outputs keep their relative path and suffix; a legacy `.h5` becomes
+            `.keras`.
         model: The architecture that `.weights.h5` files belong to: the path of a `.keras` or `.json` file,
             or a model.
         workers: Files in work at a time, each in a process that holds TensorFlow (about 0.5 GB).
@@ -108,6 +114,8 @@ def convert(
             without, Keras loads and saves every file. The outputs' weights are the same.
         plans: A folder for such plans, to share them between output folders; `OUT/.surgeon/plans` unless
             given.
+        state: If `out` is a URL: the folder of this machine for the manifest, the plans and what is not
+            finished; one in `~/.local/state/surgeon` unless given.
         trust_source: Do not check the sources' checksums on the byte path, nor look for NaN.
         sync: Whether each output is on the disk before it counts as done; without, a power cut (not a
             crash of the program) can lose outputs that the manifest calls done.
@@ -115,6 +123,8 @@ def convert(
         verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
         strict: Whether a file with NaN or infinite values is refused, not only noted.
         drop_optimizer: Whether outputs are not compiled: without the optimizer, its state, loss and metrics.
+        to: `keras`, checkpoints of the same kind; `safetensors`, the weights alone, each under its path
+            (`head/kernel`), without optimizer and config.
         dry_run: Whether to say only what would be done: every file passes the front door, nothing is written,
             and Keras is not started.
         on_event: Called in this thread for each `Event`.
@@ -138,16 +148,13 @@ def convert(
         (1, 0)
     """
     started = time.monotonic()
-    if engine not in ("local", "ray"):
-        raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
-    if workers < 1:
-        raise CheckpointError(f"workers={workers}: at least one is needed")
-    folder = absolute(out)
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    _check_options(engine, workers, to, given)
+    place = destination(out, state)
     steps = read_rules(rules)
-    packed, digest = pack_rules(steps), digest_rules(steps)
-    if drop_optimizer:
-        digest = digest_parts(digest, "drop_optimizer")
-    found = find_sources(sources, folder, pattern, since)
+    packed, digest = pack_rules(steps), _digest(steps, to, drop_optimizer=drop_optimizer)
+    suffix = SUFFIX if to == "safetensors" else None
+    found = find_sources(given, place.where, pattern, since, suffix)
     tell = on_event or _say_nothing
     limits = Limits(
         timeout,
@@ -156,76 +163,111 @@ def convert(
         allowed=tuple(imports),
         verify=verify,
         drop_optimizer=drop_optimizer,
+        safetensors=to == "safetensors",
+        sync=sync,
     )
 
     def mover(mark: str) -> Mover | None:
         if not move_bytes:
             return None
-        store = PlanStore(folder / STATE_FOLDER / "plans" if plans is None else absolute(plans))
-        common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer)
+        store = PlanStore(place.state / "plans" if plans is None else absolute(plans))
+        common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer, to=to)
         return Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
 
     if dry_run:
-        with tempfile.TemporaryDirectory() as place:
-            _, mark = _architecture(model, Path(place), limits.allowed)
-        rehearsal = Rehearsal(folder, limits, has_architecture=model is not None, mover=mover(mark))
+        with tempfile.TemporaryDirectory() as temporary:
+            _, mark = _architecture(model, Path(temporary), limits.allowed)
+        rehearsal = Rehearsal(place, limits, has_architecture=model is not None, mover=mover(mark))
         told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
-        return _report(folder, found, told, started)
-    with _claimed(folder) as (state, temps):
+        return _report(place, told, started)
+    with _claimed(place) as temps:
         architecture, mark = _architecture(model, temps, limits.allowed)
-        with Manifest(state / MANIFEST) as manifest:
-            record = Record(manifest, folder, digest + mark, resume=resume)
-            outcomes: dict[Source, Outcome] = dict(_known(record, found))
-            tell(Event("found", len(outcomes), len(found)))
+        with Manifest(place.state / MANIFEST) as manifest:
+            record = Record(manifest, place, digest + mark, resume=resume)
+            outcomes: list[Outcome | None] = [record.finished(source) for source in found]
             jobs = [
                 Job(
                     source,
-                    folder / source.output,
+                    place.final(source.output),
                     temps / f"{secrets.token_hex(8)}{source.output_kind}",
                     number,
                 )
                 for number, source in enumerate(found)
-                if source not in outcomes
+                if outcomes[number] is None
             ]
+            done = len(found) - len(jobs)
+            manifest.begin(len(found), done)
+            tell(Event("found", done, len(found)))
             order = {
                 "rules": base64.b64encode(packed).decode(),
                 "architecture": architecture,
                 "imports": list(imports),
                 "drop_optimizer": drop_optimizer,
+                "names": to == "safetensors",
             }
             running = (RayEngine if engine == "ray" else LocalEngine)(worker_command(), order, workers)
             happened = running.run(jobs, PerFile(limits, architecture is not None, mover(mark)))
-            with closing(happened):
-                for event in happened:
+            events = settled(happened, record, workers if place.is_store else 0)
+            with closing(happened), closing(events):
+                for event in events:
                     if isinstance(event, Job):
-                        tell(Event("started", len(outcomes), len(found), event.source))
+                        tell(Event("started", done, len(found), event.source))
                         continue
-                    job, result = event
-                    outcomes[job.source] = record.settle(job, result)
-                    tell(Event("finished", len(outcomes), len(found), job.source, outcomes[job.source]))
-    return _report(folder, found, outcomes, started)
+                    job, outcome = event
+                    done += 1
+                    outcomes[job.number] = outcome
+                    tell(Event("finished", done, len(found), job.source, outcome))
+            manifest.end()
+    return _report(place, outcomes, started)
+
+
+def _check_options(engine: str, workers: int, to: str, sources: Iterable[str | os.PathLike[str]]) -> None:
+    if engine not in ("local", "ray"):
+        raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
+    if to not in ("keras", "safetensors"):
+        raise CheckpointError(f"to={to!r}: there are 'keras' and 'safetensors'")
+    if workers < 1:
+        raise CheckpointError(f"workers={workers}: at least one is needed")
+    if engine == "ray" and any(os.fspath(each).startswith("memory://") for each in sources):
+        raise CheckpointError("memory:// is the memory of this process, which Ray's tasks cannot read")
+
+
+def _digest(steps: Sequence[Any], to: str, *, drop_optimizer: bool) -> str:
+    """Return what decides, besides the source, what an output is."""
+    digest = digest_rules(steps)
+    for option in (("drop_optimizer",) if drop_optimizer else ()) + ((to,) if to != "keras" else ()):
+        digest = digest_parts(digest, option)
+    return digest
 
 
 def _rehearse(
     rehearsal: Rehearsal, found: Sequence[Source], digest: str | None, tell: Callable[[Event], None]
-) -> dict[Source, Outcome]:
-    outcomes = {} if digest is None else rehearsal.known(found, digest)
-    tell(Event("found", len(outcomes), len(found)))
-    for source, outcome in rehearsal.run([source for source in found if source not in outcomes]):
-        outcomes[source] = outcome
-        tell(Event("finished", len(outcomes), len(found), source, outcome))
+) -> list[Outcome | None]:
+    outcomes: list[Outcome | None] = [None] * len(found)
+    if digest is not None:
+        outcomes = rehearsal.known(found, digest)
+    left = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    done = len(found) - len(left)
+    tell(Event("found", done, len(found)))
+    for number in left:
+        outcomes[number] = outcome = rehearsal.look(found[number])
+        done += 1
+        tell(Event("finished", done, len(found), found[number], outcome))
     return outcomes
 
 
-def _report(
-    folder: Path, found: Sequence[Source], outcomes: Mapping[Source, Outcome], started: float
-) -> ConversionReport:
-    ordered = tuple(outcomes[source] for source in found)
-    return ConversionReport(folder, ordered, time.monotonic() - started)
+def _report(place: Destination, outcomes: Iterable[Outcome | None], started: float) -> ConversionReport:
+    all_of_them = tuple(outcome for outcome in outcomes if outcome is not None)
+    return ConversionReport(place.where, all_of_them, time.monotonic() - started)
 
 
 def common_key(
-    rules: Any, architecture: str = "", imports: Sequence[str] = (), *, drop_optimizer: bool = False
+    rules: Any,
+    architecture: str = "",
+    imports: Sequence[str] = (),
+    *,
+    drop_optimizer: bool = False,
+    to: str = "keras",
 ) -> str:
     """Return what all files of a run have in common that decides what their outputs look like.
 
@@ -234,47 +276,42 @@ def common_key(
         architecture: Digest of the model that bare weights belong to.
         imports: Modules that register classes.
         drop_optimizer: Whether outputs are not compiled.
+        to: What outputs are.
     """
     from surgeon import __version__
 
     backend = os.environ.get("KERAS_BACKEND", "")
     versions = (__version__, version("keras"), version("h5py"), backend)
     dropped = ("drop_optimizer",) if drop_optimizer else ()
-    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *dropped, *versions)
+    more = () if to == "keras" else (to,)
+    return digest_parts(digest_rules(read_rules(rules)), architecture, *imports, *dropped, *more, *versions)
 
 
 def _say_nothing(event: Event) -> None:
     del event
 
 
-def _known(record: Record, found: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
-    for source in found:
-        skipped = record.finished(source)
-        if skipped is not None:
-            yield source, skipped
-
-
 @contextmanager
-def _claimed(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Make the output folder this run's own; yield `(state folder, folder for temporary files)`."""
-    state = folder / STATE_FOLDER
-    temps = state / "tmp"
+def _claimed(place: Destination) -> Iterator[Path]:
+    """Make the place this run's own; yield the folder for temporary files."""
+    state, temps = place.state, place.state / "tmp"
     try:
         state.mkdir(parents=True, exist_ok=True)
+        place.prepare()
     except OSError as error:
-        raise CheckpointError(f"cannot make the output folder {folder}: {error.strerror}") from error
+        raise CheckpointError(f"cannot write to {place.where}: {error.strerror or error}") from error
     lock = filelock.FileLock(state / "lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise CheckpointError(
-            f"another run is converting into {folder}; wait for it, or choose another folder"
+            f"another run is converting into {place.where}; wait for it, or choose another folder"
         ) from error
     try:
         # Whoever holds the lock owns all that a killed run left here.
         shutil.rmtree(temps, ignore_errors=True)
         temps.mkdir()
-        yield state, temps
+        yield temps
     finally:
         shutil.rmtree(temps, ignore_errors=True)
         lock.release()

@@ -17,42 +17,9 @@ from surgeon.checkpoint.hdf5 import HEAD, Layout, Window, check_hdf5, read_layou
 from surgeon.checkpoint.json_check import bounded_json
 from surgeon.checkpoint.shards import read_shards, shard_names
 from surgeon.checkpoint.sources import Kind
+from surgeon.checkpoint.stamp import Fingerprint, Stamp
 from surgeon.checkpoint.zip_check import Member, Refuse, check_archive
 from surgeon.errors import RefusedError
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells one state of a file from another at no cost.
-
-    Attributes:
-        size: Bytes.
-        mtime_ns: Time of the last modification, in nanoseconds.
-        inode: Number of the file in its file system.
-    """
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    def still_holds(self, path: str | os.PathLike[str]) -> bool:
-        """Whether `path` still has this size, time and inode (which costs no reading)."""
-        try:
-            now = os.stat(path)  # noqa: PTH116 - `Path.stat` costs as much again, for thousands of files
-        except OSError:
-            return False
-        return (now.st_size, now.st_mtime_ns, now.st_ino) == (self.size, self.mtime_ns, self.inode)
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint(Stamp):
-    """A state of a file, and its content.
-
-    Attributes:
-        digest: A name for the content; see `identity`.
-    """
-
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -132,7 +99,7 @@ def inspect(
             raise refuse(None, str(error)) from error
         except OSError as error:
             raise refuse(None, f"cannot be read: {error}") from error
-    mark = Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, digest)
+    mark = Stamp.of_file(state).named(digest)
     return Admitted(mark, layout, members, state.st_size)
 
 
@@ -153,11 +120,11 @@ def _inspect_map(
     )
     digest.update(data)
     # Of no scheme that `identity` knows: another state of the map is another source.
-    mark = Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, f"sharded:{digest.hexdigest()}")
+    mark = Stamp.of_file(state).named(f"sharded:{digest.hexdigest()}")
     return Admitted(mark, layout, {}, total)
 
 
-def refuser(path: Path) -> Refuse:
+def refuser(path: str | Path) -> Refuse:
     """Return what makes the exception for a file that is refused."""
 
     def refuse(member: str | None, reason: str) -> RefusedError:

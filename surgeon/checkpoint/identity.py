@@ -12,23 +12,30 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.checksums import crc32
 from surgeon.checkpoint.config_text import digest_parts
 from surgeon.checkpoint.front_door import open_regular, refuser
+from surgeon.checkpoint.ranges import open_remote
+from surgeon.checkpoint.stamp import is_url
 from surgeon.checkpoint.zip_check import Member, read_directory
 from surgeon.errors import RefusedError
 
 _CHUNK = 1 << 20
 
 
-def name_sha256(path: Path) -> str:
+def name_sha256(location: str | Path) -> str:
     """Return the `sha256:` name of a file."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    with _opened(location) as file:
+        digest = hashlib.sha256()
+        while data := file.read(_CHUNK):
+            digest.update(data)
+        return f"sha256:{digest.hexdigest()}"
 
 
 def name_members(members: Collection[tuple[str, int, int]]) -> str:
@@ -41,28 +48,37 @@ def name_crc(crc: int, size: int) -> str:
     return f"crc32:{crc:08x}-{size}"
 
 
-def still_is(path: Path, name: str) -> bool:
+def still_is(location: str | Path, name: str) -> bool:
     """Whether a file has the content of this name; reads all of it."""
     scheme = name.partition(":")[0]
     try:
         if scheme == "sha256":
-            return name_sha256(path) == name
+            return name_sha256(location) == name
         if scheme == "crc32":
-            with path.open("rb") as file:
-                crc = _crc(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-            return name_crc(crc, path.stat().st_size) == name
+            with _opened(location) as file:
+                size = file.seek(0, os.SEEK_END)
+                return name_crc(_crc(file, 0, size), size) == name
         if scheme == "members":
-            return _name_members_of(path) == name
-    except (OSError, RefusedError):
+            return _name_members_of(location) == name
+    except (OSError, ValueError, RefusedError):
         return False
     return False
 
 
-def _name_members_of(path: Path) -> str | None:
-    refuse = refuser(path)
-    with open_regular(path, None, refuse) as file:
-        members = read_directory(file, os.fstat(file.fileno()).st_size, DEFAULT, refuse)
-        if any(_crc(file.fileno(), m.offset, m.size) != m.crc for m in members.values()):
+@contextmanager
+def _opened(location: str | Path) -> Iterator[BinaryIO]:
+    if is_url(location):
+        with open_remote(str(location))[1] as remote:
+            yield cast(BinaryIO, remote)
+    else:
+        with open_regular(Path(location), None, refuser(location)) as file:
+            yield file
+
+
+def _name_members_of(location: str | Path) -> str | None:
+    with _opened(location) as file:
+        members = read_directory(file, file.seek(0, os.SEEK_END), DEFAULT, refuser(location))
+        if any(_crc(file, m.offset, m.size) != m.crc for m in members.values()):
             return None
     return name_members(listed(members.values()))
 
@@ -72,12 +88,10 @@ def listed(members: Collection[Member]) -> list[tuple[str, int, int]]:
     return [(member.name, member.size, member.crc) for member in members]
 
 
-def _crc(descriptor: int, begin: int, size: int) -> int:
-    crc, end = 0, begin + size
-    while begin < end:
-        data = os.pread(descriptor, min(_CHUNK, end - begin), begin)
-        if not data:
-            break
+def _crc(file: BinaryIO, begin: int, size: int) -> int:
+    crc, left = 0, size
+    file.seek(begin)
+    while left and (data := file.read(min(_CHUNK, left))):
         crc = crc32(data, crc)
-        begin += len(data)
+        left -= len(data)
     return int(crc)

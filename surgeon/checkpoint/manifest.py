@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import platform
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, NamedTuple, Self
 
-from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
 
 State = Literal["publishing", "done", "failed"]
@@ -32,14 +34,40 @@ CREATE TABLE IF NOT EXISTS files (
     changed_at    TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID
 """
-_SELECT = (
-    "SELECT output, source, rules, state, seconds, size, mtime_ns, inode, digest, output_size, "
-    "output_digest, error FROM files"
+
+
+_RUN_TABLE = """
+CREATE TABLE IF NOT EXISTS run (  -- the last one: one row
+    host      TEXT NOT NULL,
+    pid       INTEGER NOT NULL,
+    started   REAL NOT NULL,      -- seconds since 1970
+    changed   REAL NOT NULL,
+    ended     REAL,
+    found     INTEGER NOT NULL,
+    skipped   INTEGER NOT NULL,
+    converted INTEGER NOT NULL,
+    failed    INTEGER NOT NULL,
+    written   INTEGER NOT NULL    -- bytes
 )
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Run(NamedTuple):
+    """What the manifest says of the last run; the fields are the columns."""
+
+    host: str
+    pid: int
+    started: float
+    changed: float
+    ended: float | None
+    found: int
+    skipped: int
+    converted: int = 0
+    failed: int = 0
+    written: int = 0
+
+
+class Row(NamedTuple):
     """One file in the manifest; the fields are the columns.
 
     `publishing` is written when the output is complete and synced under its temporary name, just before
@@ -52,22 +80,38 @@ class Row:
     rules: str
     state: State
     seconds: float
-    fingerprint: Fingerprint | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    inode: str | None = None
+    digest: str | None = None
     output_size: int | None = None
     output_digest: str | None = None
     error: str | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """The state of the source that was converted; `None` if it was not."""
+        if self.size is None or self.mtime_ns is None or self.inode is None or self.digest is None:
+            return None
+        return Fingerprint(self.size, self.mtime_ns, int(self.inode), self.digest)
+
+    def of(self, mark: Fingerprint) -> Row:
+        """Return the row for this state of the source."""
+        return self._replace(
+            size=mark.size, mtime_ns=mark.mtime_ns, inode=str(mark.inode), digest=mark.digest
+        )
+
+
+_COLUMNS = ", ".join(Row._fields)
+_SELECT = f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - of names in this file alone
+_PLACES = ", ".join("?" for _ in Row._fields)
+_INSERT = f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - likewise
 
 
 def _connect_to_look(path: Path) -> sqlite3.Connection:
     # Without a log beside it nobody has the file open; then SQLite needs no file to share with others.
     has_log = path.with_name(f"{path.name}-wal").exists()
     return sqlite3.connect(f"{path.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}", uri=True)
-
-
-def _row(found: Sequence[Any]) -> Row:
-    name, source, rules, state, seconds, size, mtime_ns, inode, digest, *rest = found
-    fingerprint = None if digest is None else Fingerprint(size, mtime_ns, int(inode), digest)
-    return Row(name, source, rules, state, seconds, fingerprint, *rest)
 
 
 class Manifest:
@@ -90,7 +134,7 @@ class Manifest:
         Raises:
             CheckpointError: If the file is not a manifest that this version can read.
         """
-        self._path, self._read_only = path, read_only
+        self._path, self._read_only, self._counts = path, read_only, False
         with self._explained():
             self._database = _connect_to_look(path) if read_only else sqlite3.connect(path)
             try:
@@ -109,6 +153,8 @@ class Manifest:
                     with self._database:
                         self._database.execute(_TABLE)
                         self._database.execute(f"PRAGMA user_version = {_VERSION}")
+                with self._database:
+                    self._database.execute(_RUN_TABLE)
             except BaseException:
                 self._database.close()
                 raise
@@ -117,26 +163,51 @@ class Manifest:
         """Return the row of an output, or `None`."""
         with self._explained():
             found = self._database.execute(f"{_SELECT} WHERE output = ?", (output,)).fetchone()
-        return None if found is None else _row(found)
+        return None if found is None else Row(*found)
 
     def rows(self) -> dict[str, Row]:
         """Return every row by its output, read at once."""
         with self._explained():
-            return {found[0]: _row(found) for found in self._database.execute(_SELECT)}
+            return {row.output: row for row in map(Row._make, self._database.execute(_SELECT))}
 
     def write(self, row: Row) -> None:
         """Write a row and sync it to disk before returning."""
-        mark = row.fingerprint
         with self._explained(), self._database:
-            self._database.execute(
-                "INSERT OR REPLACE INTO files (output, source, rules, state, seconds, size, mtime_ns, inode, "
-                "digest, output_size, output_digest, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(row.output, row.source, row.rules, row.state, row.seconds),
-                    *((mark.size, mark.mtime_ns, str(mark.inode), mark.digest) if mark else (None,) * 4),
-                    *(row.output_size, row.output_digest, row.error),
-                ),
-            )
+            self._database.execute(_INSERT, row)
+            if self._counts and row.state != "publishing":
+                done = row.state == "done"
+                self._database.execute(
+                    "UPDATE run SET changed = ?, converted = converted + ?, failed = failed + ?, "
+                    "written = written + ?",
+                    (time.time(), done, not done, (done and row.output_size) or 0),
+                )
+
+    def begin(self, found: int, skipped: int) -> None:
+        """Begin to count for this run; `skipped` of its files were done before."""
+        now = time.time()
+        run = Run(platform.node(), os.getpid(), now, now, None, found, skipped)
+        with self._explained(), self._database:
+            self._database.execute("DELETE FROM run")
+            self._database.execute(f"INSERT INTO run VALUES ({', '.join('?' for _ in run)})", run)  # noqa: S608
+        self._counts = True
+
+    def end(self) -> None:
+        """Note that the run has come to its end."""
+        with self._explained(), self._database:
+            self._database.execute("UPDATE run SET ended = ?", (time.time(),))
+
+    def run(self) -> Run | None:
+        """Return what is known of the last run; `None` in a manifest of an older Surgeon."""
+        with self._explained():
+            if not self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'run'").fetchone():
+                return None
+            found = self._database.execute("SELECT * FROM run").fetchone()
+        return None if found is None else Run(*found)
+
+    def failures(self) -> dict[str, str]:
+        """Return why outputs are missing, by output."""
+        with self._explained():
+            return dict(self._database.execute("SELECT output, error FROM files WHERE state = 'failed'"))
 
     def note(self, row: Row) -> None:
         """Write a row that says nothing new of the files, unless the manifest is only looked at."""

@@ -98,7 +98,7 @@ class ConversionReport:
     """Every file's outcome, and the totals.
 
     Attributes:
-        out: The output folder.
+        out: The output folder, or a URL.
         outcomes: One per source file, in the order of the sources.
         seconds: Wall-clock seconds of the whole run.
 
@@ -108,7 +108,7 @@ class ConversionReport:
         (0, '0 converted, 1 skipped, 0 failed in 0.1 s')
     """
 
-    out: Path
+    out: Path | str
     outcomes: tuple[Outcome, ...]
     seconds: float
 

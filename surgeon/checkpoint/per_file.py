@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,15 @@ from surgeon.checkpoint.budgets import DEFAULT, GIB, Budgets
 from surgeon.checkpoint.bytepath.finite import not_finite
 from surgeon.checkpoint.bytepath.mover import Look, Mover
 from surgeon.checkpoint.bytepath.plan import BytePlan
-from surgeon.checkpoint.front_door import Admitted, Fingerprint, inspect
+from surgeon.checkpoint.front_door import Admitted, inspect
 from surgeon.checkpoint.hdf5 import Layout
 from surgeon.checkpoint.outcome import Cause, Failed, How
+from surgeon.checkpoint.safetensors_out import write_safetensors
 from surgeon.checkpoint.sources import Kind, Source
+from surgeon.checkpoint.spool import at_hand
+from surgeon.checkpoint.stamp import Fingerprint, Stamp
 from surgeon.checkpoint.worker_process import WorkerLostError
-from surgeon.errors import RefusedError, RuleError
+from surgeon.errors import CheckpointError, RefusedError, RuleError
 
 STATE = "surgeon_state"
 """`surgeon.paths.STATE`, which cannot be imported without Keras."""
@@ -42,6 +47,8 @@ class Limits:
         allowed: Modules whose classes the user vouches for.
         verify: Of so many files one is converted by Keras, too, and compared; 0 for none.
         drop_optimizer: Whether the workers leave out what an optimizer has in a file, which is to be noted.
+        safetensors: Whether outputs are weights alone, as safetensors.
+        sync: Whether an output is on the disk when it counts as made.
     """
 
     timeout: float = 600.0
@@ -51,6 +58,8 @@ class Limits:
     allowed: tuple[str, ...] = ()
     verify: int = 0
     drop_optimizer: bool = False
+    safetensors: bool = False
+    sync: bool = True
 
     def memory_for(self, size: int) -> int:
         """Return the resident bytes allowed for a file of `size` bytes."""
@@ -63,13 +72,13 @@ class Job:
 
     Attributes:
         source: The file.
-        final: Where the output goes.
-        temp: Where it is made; same suffix, same file system.
+        final: Where the output goes: a path or a URL.
+        temp: Where it is made; same suffix, and the same file system unless it goes to a store.
         number: Counts the files of a run, from 0.
     """
 
     source: Source
-    final: Path
+    final: str
     temp: Path
     number: int = 0
 
@@ -129,20 +138,39 @@ def process(
     started = time.monotonic()
     source = job.source
     try:
+        if source.fault:
+            raise _FileFailedError("refused", source.fault)
         if source.kind.is_bare and not has_architecture:
             raise _FileFailedError("refused", NO_ARCHITECTURE)
-        made = _Conversion(job, ask, limits, started).run(mover)
+        with ExitStack() as stack:
+            made = _Conversion(job, ask, limits, started, stack).run(mover)
     except _FileFailedError as error:
         job.temp.unlink(missing_ok=True)
-        return Failed(str(source.path), str(job.final), time.monotonic() - started, error.cause, str(error))
+        return Failed(source.location, job.final, time.monotonic() - started, error.cause, str(error))
     return made
 
 
 class _Conversion:
-    """The work on one file."""
+    """The work on one file; `stack` ends when it is done."""
 
-    def __init__(self, job: Job, ask: Ask, limits: Limits, started: float) -> None:
+    def __init__(self, job: Job, ask: Ask, limits: Limits, started: float, stack: ExitStack) -> None:
         self._job, self._ask, self._limits, self._started = job, ask, limits, started
+        self._stack = stack
+
+    @cached_property
+    def _copied(self) -> tuple[Source, Stamp | None]:
+        """The source on this machine, and the state of the object on a store that it is a copy of."""
+        source = self._job.source
+        try:
+            return self._stack.enter_context(at_hand(source, self._job.temp.parent))
+        except RefusedError as error:
+            raise _FileFailedError("refused", self._short(error)) from error
+        except (OSError, CheckpointError) as error:
+            raise _FileFailedError("error", f"cannot be copied from its store: {error}") from error
+
+    @property
+    def _here(self) -> Source:
+        return self._copied[0]
 
     def run(self, mover: Mover | None) -> Made:
         if mover is None:
@@ -170,7 +198,8 @@ class _Conversion:
             if "plan" not in answer:
                 return self._noted(made, mover.store.why_not(first.key))
             notes = (*answer["notes"], *self._dropped(admitted.layout))
-            mover.store.add(replace(BytePlan.from_json(str(answer["plan"])), notes=notes))
+            plan = BytePlan.from_json(str(answer["plan"]))
+            mover.store.add(replace(plan, notes=notes, names=answer.get("names", {})))
             # The first file of an architecture comes out like all others.
             self._job.temp.unlink(missing_ok=True)
             moved = self._move(mover)
@@ -201,26 +230,26 @@ class _Conversion:
             raise _FileFailedError("refused", self._short(error)) from error
         except ValueError as error:
             raise _FileFailedError("refused", str(error)) from error
-        except RuleError as error:
+        except (RuleError, CheckpointError) as error:
             raise _FileFailedError("error", str(error)) from error
         except OSError as error:
             raise _FileFailedError("error", f"cannot be copied: {error}") from error
         if isinstance(moved, Look):
             return moved
-        if not moved.stamp.still_holds(job.source.path):
+        if not moved.stamp.still_holds(job.source.location):
             raise _FileFailedError("changed", _CHANGED)
         notes = (*moved.plan.notes, *self._finite(moved.found.not_finite))
         self._compare()
-        stamp = moved.stamp
-        mark = Fingerprint(stamp.size, stamp.mtime_ns, stamp.inode, moved.source)
+        mark = moved.stamp.named(moved.source)
         seconds = time.monotonic() - self._started
-        return Made(
+        made = Made(
             *(job, mark, moved.size, moved.output, seconds, notes, "bytes", moved.found.verified),
             architecture=moved.plan.key[:12],
         )
+        return self._packed(made, moved.plan.names)
 
     def _admit(self) -> Admitted:
-        source, limits = self._job.source, self._limits
+        source, limits = self._here, self._limits
         try:
             return inspect(
                 source.path, source.kind, root=source.root, budgets=limits.budgets, allowed=limits.allowed
@@ -229,10 +258,13 @@ class _Conversion:
             raise _FileFailedError("refused", self._short(error)) from error
 
     def _by_keras(self, admitted: Admitted, trace_as: str | None) -> tuple[Made, Mapping[str, Any]]:
-        job = self._job
-        marks = self._finite(not_finite(job.source.path, admitted))
+        job, here = self._job, self._here
+        marks = self._finite(not_finite(here.path, admitted))
         answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.size)
-        if not admitted.fingerprint.still_holds(job.source.path):
+        mark = admitted.fingerprint
+        if self._copied[1] is not None:
+            mark = self._copied[1].named(mark.digest)
+        if not mark.still_holds(job.source.location):
             raise _FileFailedError("changed", _CHANGED)
         made_of = self._admit_output()
         output = made_of.fingerprint
@@ -244,10 +276,27 @@ class _Conversion:
         notes = (*answer["notes"], *marks, *self._dropped(admitted.layout))
         verified = job.source.kind is Kind.KERAS
         made = Made(
-            *(job, admitted.fingerprint, output.size, output.digest, seconds, notes, "keras", verified),
+            *(job, mark, output.size, output.digest, seconds, notes, "keras", verified),
             architecture=name_of(admitted.layout),
         )
-        return made, answer
+        return self._packed(made, answer.get("names", {})), answer
+
+    def _packed(self, made: Made, names: Mapping[str, str]) -> Made:
+        """Turn an output into safetensors, if that is what was asked for."""
+        job = self._job
+        if not self._limits.safetensors:
+            return made
+        packed = job.temp.with_name(f"packed-{job.temp.name}")
+        try:
+            size, digest = write_safetensors(
+                job.temp, job.source.output_kind, names, packed, sync=self._limits.sync
+            )
+            packed.replace(job.temp)
+        except (ValueError, OSError) as error:
+            raise _FileFailedError("error", f"cannot become safetensors: {error}") from error
+        finally:
+            packed.unlink(missing_ok=True)
+        return replace(made, size=size, digest=digest, seconds=time.monotonic() - self._started)
 
     def _dropped(self, layout: Layout) -> tuple[str, ...]:
         is_dropped = self._limits.drop_optimizer and any(p.startswith("optimizer") for p in layout.datasets)
@@ -256,7 +305,7 @@ class _Conversion:
     def _request(self, more: Mapping[str, Any], size: int) -> Mapping[str, Any]:
         job, limits = self._job, self._limits
         request = {
-            "source": str(job.source.path),
+            "source": self._here.location,
             "kind": job.source.kind.value,
             "temp": str(job.temp),
             **more,
@@ -272,7 +321,7 @@ class _Conversion:
     def _compare(self) -> None:
         """Let Keras convert one in so many files, too."""
         if self._limits.verify and self._job.number % self._limits.verify == 0:
-            self._request({"compare": True}, self._job.source.path.stat().st_size)
+            self._request({"compare": True}, self._here.path.stat().st_size)
 
     def _finite(self, bad: Sequence[str]) -> tuple[str, ...]:
         if not bad:
@@ -299,7 +348,8 @@ class _Conversion:
 
     def _short(self, error: RefusedError) -> str:
         # The report has a column for the file already.
-        return str(error).removeprefix(f"{self._job.source.path}: ")
+        text = str(error).removeprefix(f"{self._job.source.location}: ")
+        return text.removeprefix(f"{self._here.location}: ") if "_copied" in self.__dict__ else text
 
 
 def _check_arrays(source: Layout, output: Layout, *, replaced: bool) -> None:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import os
-import stat
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from surgeon.checkpoint.front_door import Fingerprint
+from surgeon.checkpoint.destination import Destination
 from surgeon.checkpoint.identity import still_is
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
-from surgeon.checkpoint.per_file import Job, Made, Result
-from surgeon.checkpoint.publish import publish
+from surgeon.checkpoint.per_file import Job, Result
 from surgeon.checkpoint.sources import Source
+from surgeon.checkpoint.stamp import Fingerprint, Stamp, is_url
+from surgeon.checkpoint.stores import stamp_of
 from surgeon.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """An output that is about to get its final name, or what went wrong before that.
+
+    Attributes:
+        job: What was to be done.
+        result: What came of it.
+        before: What the manifest said of the output before.
+        row: What it says now; `None` if there is no output.
+    """
+
+    job: Job
+    result: Result
+    before: Row | None
+    row: Row | None = None
 
 
 class Record:
@@ -22,13 +39,13 @@ class Record:
 
     Args:
         manifest: The manifest of the output folder.
-        folder: The output folder.
+        out: Where outputs go.
         rules: Digest of the rules, and of the architecture if one was given.
         resume: Whether what earlier runs have done counts.
     """
 
-    def __init__(self, manifest: Manifest, folder: Path, rules: str, *, resume: bool) -> None:
-        self._manifest, self._folder, self._rules = manifest, folder, rules
+    def __init__(self, manifest: Manifest, out: Destination, rules: str, *, resume: bool) -> None:
+        self._manifest, self._out, self._rules = manifest, out, rules
         self._known = manifest.rows() if resume else {}
 
     def finished(self, source: Source) -> Skipped | None:
@@ -36,84 +53,108 @@ class Record:
 
         A source whose time has changed but whose bytes have not counts as unchanged.
         """
-        row = self._known.get(str(source.output))
-        if row is None or row.state == "failed" or row.rules != self._rules or row.fingerprint is None:
+        row = self._known.get(source.output)
+        if row is None or row.state == "failed" or row.rules != self._rules or row.digest is None:
             return None
-        path, final = str(source.path), f"{self._folder}{os.sep}{source.output}"
-        if not _is_file_of_size(final, row.output_size):
+        path, final = source.location, self._out.final(source.output)
+        if not self._out.has(final, row.output_size):
             return None
-        if row.state == "publishing" and not still_is(Path(final), str(row.output_digest)):
+        if row.state == "done" and row.source == path and _is_as_in(row, source):
+            return Skipped(path, final)
+        return self._known_again(row, source, final)
+
+    def _known_again(self, row: Row, source: Source, final: str) -> Skipped | None:
+        """Look closer, where a stamp or a place is another, or a run died just after it gave a name."""
+        known = row.fingerprint
+        if known is None or (row.state == "publishing" and not still_is(final, str(row.output_digest))):
             return None
-        fingerprint: Fingerprint | None = row.fingerprint
-        if row.source != path or not row.fingerprint.still_holds(path):
-            fingerprint = _identify(source.path, row.fingerprint)
-            if fingerprint is None:
+        path, now = source.location, known
+        if row.source != path or not known.still_holds(path):
+            found = _identify(path, known)
+            if found is None:
                 return None
-        if row.state != "done" or row.source != path or fingerprint != row.fingerprint:
-            self._manifest.note(replace(row, source=path, state="done", fingerprint=fingerprint))
+            now = found
+        self._manifest.note(row._replace(source=path, state="done").of(now))
         return Skipped(path, final)
 
-    def settle(self, job: Job, result: Result) -> Outcome:
-        """Give a finished output its final name, and write down what became of the file.
+    def announce(self, job: Job, result: Result) -> Publication:
+        """Write down which output is about to get its final name, so that a later run knows it for ours.
 
         An output is replaced only if the manifest knows it as the work of an earlier run.
         """
-        before = self._manifest.read(str(job.source.output))
-        outcome = result if isinstance(result, Failed) else self._publish(job, result, before)
-        if isinstance(outcome, Failed):
+        before = self._manifest.read(job.source.output)
+        if isinstance(result, Failed):
+            return Publication(job, result, before)
+        ours = before is not None and before.output_digest is not None
+        if not ours and self._out.is_taken(job.final):
+            job.temp.unlink()
+            reason = (
+                f"{job.final} exists and is not from an earlier run; move it away, or choose another folder"
+            )
+            failed = Failed(job.source.location, job.final, result.seconds, "exists", reason)
+            return Publication(job, failed, before)
+        row = Row(
+            *(job.source.output, job.source.location, self._rules, "publishing", result.seconds),
+            output_size=result.size,
+            output_digest=result.digest,
+        ).of(result.fingerprint)
+        self._manifest.write(row)
+        return Publication(job, result, before, row)
+
+    def publish(self, publication: Publication) -> Result:
+        """Give an output its final name; from any thread."""
+        job, made = publication.job, publication.result
+        if isinstance(made, Failed):
+            return made
+        ours = publication.before is not None and publication.before.output_digest is not None
+        try:
+            self._out.publish(job.temp, job.final, replace=ours)
+        except (OSError, CheckpointError) as error:
+            cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
+            reason = f"cannot write the output: {error}"
+            return Failed(job.source.location, job.final, made.seconds, cause, reason)
+        finally:
+            job.temp.unlink(missing_ok=True)
+        return made
+
+    def conclude(self, publication: Publication, result: Result) -> Outcome:
+        """Write down what became of a file."""
+        job, before = publication.job, publication.before
+        if isinstance(result, Failed):
             self._manifest.write(
                 Row(
-                    *(str(job.source.output), outcome.source, self._rules, "failed", outcome.seconds),
+                    *(job.source.output, result.source, self._rules, "failed", result.seconds),
                     # An output of an earlier run stays where it is, and stays known as ours.
                     output_size=before.output_size if before else None,
                     output_digest=before.output_digest if before else None,
-                    error=f"{outcome.cause}: {outcome.reason}",
+                    error=f"{result.cause}: {result.reason}",
                 )
             )
-        return outcome
-
-    def _publish(self, job: Job, made: Made, before: Row | None) -> Outcome:
-        source, final = str(job.source.path), str(job.final)
-        ours = before is not None and before.output_digest is not None
-        row = Row(
-            *(str(job.source.output), source, self._rules, "publishing", made.seconds, made.fingerprint),
-            output_size=made.size,
-            output_digest=made.digest,
-        )
-        if os.path.lexists(final) and not ours:
-            job.temp.unlink()
-            reason = f"{final} exists and is not from an earlier run; move it away, or choose another folder"
-            return Failed(source, final, made.seconds, "exists", reason)
-        self._manifest.write(row)
-        try:
-            job.final.parent.mkdir(parents=True, exist_ok=True)
-            publish(job.temp, job.final, replace=ours)
-        except (OSError, CheckpointError) as error:
-            cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
-            return Failed(source, final, made.seconds, cause, f"cannot write the output: {error}")
-        finally:
-            job.temp.unlink(missing_ok=True)
-        self._manifest.write(replace(row, state="done"))
+            return result
+        if publication.row is not None:
+            self._manifest.write(publication.row._replace(state="done"))
         return Converted(
-            *(source, final, made.seconds, made.size, made.digest, made.notes, made.how, made.verified),
-            architecture=made.architecture,
+            *(job.source.location, job.final, result.seconds, result.size, result.digest),
+            *(result.notes, result.how, result.verified),
+            architecture=result.architecture,
         )
 
 
-def _is_file_of_size(path: str, size: int | None) -> bool:
+def _is_as_in(row: Row, source: Source) -> bool:
+    """Whether a source still has the stamp of its row."""
     try:
-        state = os.stat(path)  # noqa: PTH116 - one look for both, and no object, for thousands of files
+        now = source.stamp or Stamp.of_file(os.stat(source.location))  # noqa: PTH116 - thousands of files
     except OSError:
         return False
-    return stat.S_ISREG(state.st_mode) and state.st_size == size
+    return now.size == row.size and now.mtime_ns == row.mtime_ns and str(now.inode) == row.inode
 
 
-def _identify(path: Path, known: Fingerprint) -> Fingerprint | None:
+def _identify(location: str, known: Fingerprint) -> Fingerprint | None:
     """Return the new fingerprint of a file whose bytes are still the known ones, else `None`."""
     try:
-        state = path.stat()
-        if not path.is_file() or state.st_size != known.size or not still_is(path, known.digest):
-            return None
+        now = stamp_of(location) if is_url(location) else Stamp.of_file(Path(location).stat())
     except OSError:
         return None
-    return Fingerprint(state.st_size, state.st_mtime_ns, state.st_ino, known.digest)
+    if now.size != known.size or not still_is(location, known.digest):
+        return None
+    return now.named(known.digest)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 from surgeon.checkpoint.shards import is_shard_of
+from surgeon.checkpoint.stamp import Stamp, is_url
+from surgeon.checkpoint.stores import listed
 from surgeon.errors import CheckpointError
 
 STATE_FOLDER = ".surgeon"
 MANIFEST = "manifest.sqlite"
+MARKER = f"{STATE_FOLDER}/outputs"
+"""What a run leaves at a place on a store, where its state is not."""
 
 
 class Kind(StrEnum):
@@ -30,8 +35,10 @@ class Kind(StrEnum):
     def of(cls, path: str | os.PathLike[str]) -> Kind | None:
         """Return the kind that a file's name announces, or `None`."""
         name = os.fspath(path).lower()
-        # `.weights.h5` comes first: it ends in `.h5` too.
-        return next((kind for kind in _KINDS if name.endswith(kind)), None)
+        for kind in _KINDS:  # `.weights.h5` comes before `.h5`
+            if name.endswith(kind):
+                return kind
+        return None
 
     @property
     def is_bare(self) -> bool:
@@ -87,32 +94,43 @@ _KINDS = tuple(Kind)
 _BECOMES = {Kind.LEGACY: Kind.KERAS, Kind.SHARDED: Kind.WEIGHTS}
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file to convert.
+class Source(NamedTuple):
+    """One file to convert. Thousands of them are made before anything is done: a tuple of strings.
 
     Attributes:
-        path: Where it is.
+        location: Where it is, as an absolute path or a URL.
         root: The folder that it may not lead out of (by a link).
-        relative: Its place under `root`, which is also the output's place, but for the suffix.
+        relative: Its place under `root`.
         kind: What its name announces.
+        output: Place of the output under the output folder: `relative`, but for the suffix.
+        stamp: State of an object on a store when it was listed; a file of this machine is looked at anyway.
+        fault: Why it is refused for its name alone.
     """
 
-    path: Path
+    location: str
     root: Path
-    relative: PurePosixPath
+    relative: str
     kind: Kind
+    output: str
+    stamp: Stamp | None = None
+    fault: str = ""
 
-    def __hash__(self) -> int:
-        # Of all fields it would cost as much as all else that a resumed run does for a file.
-        return hash(self.path)
+    @classmethod
+    def of(cls, location: str, root: Path, relative: str, kind: Kind) -> Source:
+        """Make the source that a file of this machine is."""
+        return cls(location, root, relative, kind, _with_end(relative, kind, kind.converted))
 
-    @cached_property
-    def output(self) -> PurePosixPath:
-        """Place of the output under the output folder; its suffix may be another."""
-        if self.output_kind is self.kind:
-            return self.relative
-        return self.relative.with_name(self.relative.name[: -len(self.kind)] + self.output_kind)
+    @property
+    def path(self) -> Path:
+        """Where it is, for a file of this machine."""
+        if self.is_remote:
+            raise ValueError(f"{self.location} is not on this machine")
+        return Path(self.location)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is on a store."""
+        return self.stamp is not None
 
     @property
     def output_kind(self) -> Kind:
@@ -120,11 +138,16 @@ class Source:
         return self.kind.converted
 
 
+def _with_end(name: str, kind: Kind, end: Kind) -> str:
+    return name if end is kind else name[: -len(kind)] + end
+
+
 def find_sources(
     sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    out: Path,
+    out: str | os.PathLike[str],
     pattern: str | None = None,
     since: datetime | None = None,
+    suffix: str | None = None,
 ) -> list[Source]:
     """Return the checkpoints among `sources`, sorted by output.
 
@@ -137,17 +160,25 @@ def find_sources(
         out: The output folder; nothing in it counts as a source.
         pattern: A glob over a file's name or its path under the folder.
         since: Only files that were changed then or later; local time unless it says otherwise.
+        suffix: Of the outputs, if they are no checkpoints of Keras.
 
     Raises:
         CheckpointError: If a source is missing, if there is no checkpoint at all, if two files would have
             the same output, or if an output would be a source.
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    found: dict[Path, Source] = {}
+    found: dict[str, Source] = {}
     for item in given:
-        for source in _expand(Path(item), out):
-            if (pattern is None or _matches(source.relative, pattern)) and _is_new(source, since):
-                found.setdefault(source.path, source)
+        if is_url(item):
+            for source in remote_sources(os.fspath(item), os.fspath(out), since):
+                if pattern is None or _matches(source.relative, pattern):
+                    found.setdefault(source.location, source)
+            continue
+        for source in _expand(Path(item), None if is_url(out) else Path(out)):
+            if (pattern is None or _matches(source.relative, pattern)) and (
+                since is None or _is_new(source, since)
+            ):
+                found.setdefault(source.location, source)
     if not found:
         where = ", ".join(str(item) for item in given)
         matching = f" matching {pattern!r}" if pattern else ""
@@ -156,7 +187,13 @@ def find_sources(
         raise CheckpointError(
             f"no checkpoint{matching} in {where}; Surgeon looks for files ending in {kinds}"
         )
-    ordered = sorted(found.values(), key=lambda source: source.output.parts)
+    if suffix is not None:
+        found = {
+            place: one._replace(output=one.output[: -len(one.output_kind)] + suffix)
+            for place, one in found.items()
+        }
+    # As if by the parts of their paths: no name holds a character before the one that parts are joined by.
+    ordered = sorted(found.values(), key=lambda source: source.output.replace("/", "\0"))
     _check_collisions(ordered, out)
     return ordered
 
@@ -166,25 +203,24 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - see above
 
 
-def _expand(item: Path, out: Path) -> Iterator[Source]:
+def _expand(item: Path, out: Path | None) -> Iterator[Source]:
     path = absolute(item)
     if not os.path.lexists(path):
         raise CheckpointError(f"{item} does not exist")
     if path.is_dir():
-        yield from _walk(path, absolute(out))
+        yield from _walk(path, None if out is None else absolute(out))
         return
     kind = Kind.of(path)
     if kind is None:
         kinds = ", ".join(kind.value for kind in Kind)
         raise CheckpointError(f"{item} is not a checkpoint: its name ends in none of {kinds}")
     # Whoever names a link means what it points to; only links found by searching are held to the root.
-    root = path.resolve().parent
-    yield Source(path, root, PurePosixPath(path.name), kind)
+    yield Source.of(str(path), path.resolve().parent, path.name, kind)
 
 
-def _walk(folder: Path, out: Path) -> Iterator[Source]:
+def _walk(folder: Path, out: Path | None) -> Iterator[Source]:
     """Yield what is in a folder, but nothing of `out` or of what was the output folder of another run."""
-    real_out = os.path.realpath(out)
+    real_out = None if out is None else os.path.realpath(out)
 
     def stop(error: OSError) -> None:
         raise CheckpointError(f"cannot search {error.filename}: {error.strerror}") from error
@@ -198,43 +234,117 @@ def _walk(folder: Path, out: Path) -> Iterator[Source]:
         kept = [name for name in folders if name != STATE_FOLDER and f"{real}{os.sep}{name}" != real_out]
         # A folder that calls itself a checkpoint is listed (to be refused), not searched.
         folders[:] = sorted(name for name in kept if not name.lower().endswith(Kind.KERAS))
-        inside = PurePosixPath(here.relative_to(folder).as_posix())
-        maps = [name for name in files if Kind.of(name) is Kind.SHARDED]
-        for name in sorted({*files, *kept} - set(folders)):
-            kind = Kind.of(name)
+        inside = "" if here == folder else here.relative_to(folder).as_posix() + "/"
+        kinds = {name: kind for name in {*files, *kept} - set(folders) if (kind := Kind.of(name))}
+        maps = [name for name, kind in kinds.items() if kind is Kind.SHARDED]
+        beside = str(here / "x")[:-1]
+        for name in sorted(kinds):
             # Shards belong to their map.
-            if kind is not None and not any(is_shard_of(name, each) for each in maps):
-                yield Source(here / name, folder, inside / name, kind)
+            if not maps or not any(is_shard_of(name, each) for each in maps):
+                yield Source.of(beside + name, folder, inside + name, kinds[name])
 
 
-def _matches(relative: PurePosixPath, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(relative.name, pattern) or fnmatch.fnmatchcase(str(relative), pattern)
+def remote_sources(url: str, out: str, since: datetime | None = None) -> Iterator[Source]:
+    """Yield the checkpoints on a store, but nothing of `out` or of what was the output of another run.
 
+    A key that leads out of the place, as keys may, is in the list, to be refused.
 
-def _is_new(source: Source, since: datetime | None) -> bool:
+    Raises:
+        CheckpointError: If the place cannot be listed, or there is nothing.
+    """
     try:
-        return since is None or source.path.stat().st_mtime >= since.timestamp()
+        objects = listed(url)
+    except OSError as error:
+        raise CheckpointError(f"cannot list {url}: {error}") from error
+    if not objects:
+        raise CheckpointError(f"{url} does not exist, or there is nothing")
+    left_out = tuple(
+        found.relative.removesuffix(MARKER) for found in objects if found.relative.endswith(f"/{MARKER}")
+    )
+    outputs = out.rstrip("/") + "/"
+    # Whoever names what lies in the output folder means it.
+    skips_outputs = not f"{url.rstrip('/')}/".startswith(outputs)
+    kinds = [(found, kind) for found in objects if (kind := Kind.of(found.relative))]
+    maps = {found.relative for found, kind in kinds if kind is Kind.SHARDED}
+    for found, kind in kinds:
+        key = found.relative
+        if key.startswith(left_out):  # of an empty tuple: never
+            continue
+        if (
+            (skips_outputs and found.url.startswith(outputs))
+            or f"/{STATE_FOLDER}/" in f"/{key}"
+            or _is_shard(key, maps)
+        ):
+            continue
+        if since is not None and found.modified is not None and found.modified < since.timestamp():
+            continue
+        fault = _fault(key)
+        # Nothing is ever made under the name of what is refused for it: the row in the manifest has another.
+        place = f"refused-{hashlib.sha256(key.encode()).hexdigest()[:16]}{kind}" if fault else key
+        output = _with_end(place, kind, kind.converted)
+        yield Source(found.url, Path(), key, kind, output, found.stamp, fault)
+
+
+def _is_shard(key: str, maps: Collection[str]) -> bool:
+    folder, _, name = key.rpartition("/")
+    return any(
+        each.rpartition("/")[0] == folder and is_shard_of(name, each.rpartition("/")[2]) for each in maps
+    )
+
+
+def _fault(key: str) -> str:
+    """Return what is wrong with a key as a path under the output folder."""
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        return "its key is no plain path: a part of it is empty, '.' or '..'"
+    if "::" in key:  # fsspec would take what follows for another store
+        return "its key is no plain path: it has '::' in it"
+    if "\\" in key or not key.isprintable() or (os.name == "nt" and ":" in key):
+        return "its key is no plain path: it has a backslash or a control character in it"
+    return ""
+
+
+def _matches(relative: str, pattern: str) -> bool:
+    name = relative.rpartition("/")[2]
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(relative, pattern)
+
+
+def _is_new(source: Source, since: datetime) -> bool:
+    try:
+        return source.path.stat().st_mtime >= since.timestamp()
     except OSError:  # whatever is wrong with it is for the report to say
         return True
 
 
-def _check_collisions(sources: list[Source], out: Path) -> None:
-    by_output: dict[PurePosixPath, Source] = {}
+def _check_collisions(sources: list[Source], out: str | os.PathLike[str]) -> None:
+    by_output: dict[str, Source] = {}
     for source in sources:
         other = by_output.setdefault(source.output, source)
         if other is not source:
             raise CheckpointError(
-                f"{other.path} and {source.path} would both become {source.output}; rename one, or convert "
-                "them in two runs into two folders"
+                f"{other.location} and {source.location} would both become {source.output}; rename one, or "
+                "convert them in two runs into two folders"
             )
+    remote = is_url(out)
+    beginning = os.fspath(out).rstrip("/") + "/" if remote else f"{out}{os.sep}"
+    targets = {beginning + output: source for output, source in by_output.items()}
+    if remote:
+        taken = targets.keys() & {source.location for source in sources}
+    else:
+        taken = _taken([source.location for source in sources if not source.is_remote], targets)
+    for target in sorted(taken)[:1]:
+        raise CheckpointError(
+            f"the output of {targets[target].location} would take the place of a source ({target}); sources "
+            "are never written to: choose another output folder"
+        )
+
+
+def _taken(sources: Sequence[str], targets: Collection[str]) -> set[str]:
+    """Return the targets that are sources, whatever links lead to them."""
     real = _RealPaths()
-    paths = {real.of(str(source.path)) for source in sources}
-    for output, source in by_output.items():
-        if real.of(f"{out}{os.sep}{output}") in paths:
-            raise CheckpointError(
-                f"the output of {source.path} would take the place of a source ({out / output}); sources are "
-                "never written to: choose another output folder"
-            )
+    if not real.may_meet(sources, targets):
+        return set()
+    paths = {real.of(source) for source in sources}
+    return {target for target in targets if real.of(target) in paths}
 
 
 class _RealPaths:
@@ -249,6 +359,14 @@ class _RealPaths:
         if name in self._links(folder):
             return os.path.realpath(path)
         return f"{self._real_folder(folder)}{os.sep}{name}"
+
+    def may_meet(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        """Whether two of them may be one file: they lie in one folder, or there are links among them."""
+        folders = [{path.rpartition(os.sep)[0] for path in paths} for paths in (some, others)]
+        if any(self._links(folder) for folder in set().union(*folders)):
+            return True
+        one, other = ({self._real_folder(folder) for folder in side} for side in folders)
+        return not one.isdisjoint(other)
 
 
 def _links_in(folder: str) -> frozenset[str]:

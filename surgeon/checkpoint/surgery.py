@@ -16,6 +16,7 @@ from surgeon.checkpoint.packing import unpack_rules
 from surgeon.checkpoint.publish import sync_file
 from surgeon.checkpoint.shards import shard_names
 from surgeon.checkpoint.sources import Kind
+from surgeon.checkpoint.tracing.naming import array_names
 from surgeon.checkpoint.tracing.planner import Converted, same_weights, trace
 from surgeon.checkpoint.tracing.solving import ComputesError
 from surgeon.errors import CheckpointError, PlanError, RuleError, SurgeonError
@@ -36,6 +37,7 @@ class Surgery:
         architecture: Path of the model that bare weights belong to.
         imports: Modules to import first, for the classes that they register.
         drop_optimizer: Whether outputs are not compiled.
+        names: Whether to say what the weights are called that are the arrays of an output.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class Surgery:
         imports: tuple[str, ...],
         *,
         drop_optimizer: bool = False,
+        names: bool = False,
     ) -> None:
         import_modules(imports)
+        self._names = names
         self._compiled = not drop_optimizer
         self._rules = unpack_rules(rules)
         self._architecture = None if architecture is None else Path(architecture)
@@ -93,7 +97,7 @@ class Surgery:
 
         Returns:
             JSON data: `notes`, what Keras warned about; `plan`, the byte plan, and `computes`, why there
-            is none, if one was asked for.
+            is none, if one was asked for; `names` of the arrays, likewise.
         """
         known = Kind(kind)
         made: dict[str, Any] = {}
@@ -105,6 +109,8 @@ class Surgery:
             notes, replaced = _notes(caught), bool(done.plan.journal)
             if trace_as is not None:
                 made = self._trace(Path(source), known, Path(temp), done, trace_as)
+            if self._names:
+                made["names"] = array_names(done.after, Path(temp).parent)
         del done
         keras.utils.clear_session()
         sync_file(Path(temp))

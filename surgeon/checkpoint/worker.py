@@ -61,6 +61,7 @@ def _prepare(order: dict[str, Any]) -> Any:
         architecture=order["architecture"],
         imports=tuple(order["imports"]),
         drop_optimizer=order["drop_optimizer"],
+        names=order["names"],
     )
 
 

@@ -86,5 +86,6 @@ for command in (
     exporting.plot,
     exporting.export,
     converting.convert,
+    converting.status,
 ):
     app.command()(command)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surgeon.cli import options
-from surgeon.cli.console import complain, err, out, show_json
+from surgeon.cli.console import complain, err, out, show, show_json
 from surgeon.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ _MOST_KINDS = 20
 _WAYS = {"bytes": "moving bytes", "keras": "Keras"}
 
 
+State = Annotated[
+    Path | None,
+    typer.Option(help="For a URL as output: the folder of the manifest. Default: in ~/.local/state/surgeon."),
+]
+
+
 class Engine(StrEnum):
     """What runs the work on several files at a time."""
 
@@ -33,11 +39,18 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
+class To(StrEnum):
+    """What outputs are."""
+
+    KERAS = "keras"
+    SAFETENSORS = "safetensors"
+
+
 def convert(
     ctx: typer.Context,
-    sources: Annotated[list[Path], typer.Argument(help="Folders or files.", exists=True)],
+    sources: Annotated[list[str], typer.Argument(help="Folders, files, or URLs such as s3://bucket/key.")],
     rules: options.Rules,
-    output: Annotated[Path, typer.Option("--out", "-o", help="The output folder.", file_okay=False)],
+    output: Annotated[str, typer.Option("--out", "-o", help="The output folder, or a URL.")],
     architecture: options.Architecture = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Files in work at a time.")] = 1,
     engine: Annotated[Engine, typer.Option(help="Threads and processes here, or Ray tasks.")] = Engine.LOCAL,
@@ -57,6 +70,7 @@ def convert(
         typer.Option(help="Move bytes by a plan, made once per architecture; else Keras does every file."),
     ] = True,
     plans: Annotated[Path | None, typer.Option(help="Folder for such plans, to share them.")] = None,
+    state: State = None,
     trust_source: Annotated[
         bool, typer.Option("--trust-source", help="Skip the sources' checksums and the look for NaN.")
     ] = False,
@@ -69,6 +83,9 @@ def convert(
     drop_optimizer: Annotated[
         bool, typer.Option("--drop-optimizer", help="Leave out the optimizer, its state, loss and metrics.")
     ] = False,
+    to: Annotated[
+        To, typer.Option(help="Checkpoints as they were, or weights alone as safetensors.")
+    ] = To.KERAS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every file and say what would be done; write nothing.")
     ] = False,
@@ -98,12 +115,14 @@ def convert(
                 imports=imports or (),
                 move_bytes=move_bytes,
                 plans=plans,
+                state=state,
                 trust_source=trust_source,
                 sync=sync,
                 sha256=sha256,
                 verify=verify,
                 strict=strict,
                 drop_optimizer=drop_optimizer,
+                to=to.value,
                 dry_run=dry_run,
                 on_event=tell,
             )
@@ -118,6 +137,26 @@ def convert(
     else:
         out().print(_summary(report))
     raise typer.Exit(report.exit_code)
+
+
+def status(
+    output: Annotated[str, typer.Argument(metavar="OUT", help="The output folder or URL of a run.")],
+    state: State = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say how far a `convert` is that runs elsewhere, or ran. Exit code: 1 if some files failed."""
+    from surgeon.checkpoint import progress
+
+    found = progress(output, state)
+    if as_json:
+        show_json(found)
+    else:
+        show(found)
+        for name, reason in list(found.failures.items())[:_MOST_KINDS]:
+            show(f"  {name}: {reason}")
+        if len(found.failures) > _MOST_KINDS:
+            show(f"  and {len(found.failures) - _MOST_KINDS} more")
+    raise typer.Exit(1 if found.failed else 0)
 
 
 def _moment(text: str) -> datetime:
@@ -153,7 +192,7 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
         def tell(event: Event) -> None:
             nonlocal failed, written
             if event.kind == "started" and event.source is not None:
-                progress.update(bar, description=str(event.source.relative))
+                progress.update(bar, description=event.source.relative)
                 return
             failed += type(event.outcome).__name__ == "Failed"
             text = f"{failed} failed" if failed else ""

@@ -27,7 +27,7 @@ from surgeon.checkpoint.bytepath.plan import (
     digest_rest,
     gaps_between,
 )
-from surgeon.checkpoint.bytepath.streams import Target
+from surgeon.checkpoint.bytepath.streams import FileInput, Target
 
 PARTS = st.lists(st.binary(max_size=40), min_size=1, max_size=8)
 
@@ -106,7 +106,7 @@ def run(folder: Path, plan: BytePlan, data: bytes, crc: int | None, *, trust: bo
     source.write_bytes(b"head" + data)
     output.unlink(missing_ok=True)
     with source.open("rb") as file:
-        opened = Opened(file.fileno(), 4, len(data), crc, {})
+        opened = Opened(FileInput(file.fileno()), 4, len(data), crc, {})
         assert fits(plan, opened)
         descriptor = os.open(output, os.O_RDWR | os.O_CREAT)
         try:
@@ -180,23 +180,12 @@ def test_damage_of_a_trusted_source_shows_in_the_output(tmp_path, order):
         assert found.output_crc != zlib.crc32(output)
 
 
-@pytest.mark.parametrize("code", [errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_file_systems_that_cannot_copy_ranges(tmp_path, monkeypatch, code):
-    def refuse(*_: Any) -> int:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
-    made = case(random.Random(3), [0, 1], [3_000_000, 10], 3)
-    _, output = run(tmp_path, made.plan, made.data, zlib.crc32(made.data), trust=True)
-    assert output == made.expected
-
-
 def test_a_trusted_source_that_becomes_shorter(tmp_path):
     made = case(random.Random(4), [0], [3_000_000], 3)
     path = tmp_path / "source"
     path.write_bytes(made.data[:2_000_000])
     with path.open("rb") as file, (tmp_path / "output").open("wb+") as target:
-        opened = Opened(file.fileno(), 0, len(made.data), 0, {})
+        opened = Opened(FileInput(file.fileno()), 0, len(made.data), 0, {})
         with pytest.raises(ValueError, match="shorter"):
             execute(made.plan, opened, target.fileno(), trust=True)
 
@@ -238,7 +227,7 @@ def test_a_target_keeps_bytes_in_order_whatever_is_released_when(tmp_path, steps
             else:
                 target.append(memoryview(buffer)[:size])
                 expected += bytes(buffer[:size])
-            target.flush() if action == 3 else target.release()
+            target.flush() if action == 3 else target.release(memoryview(buffer))
         target.flush()
         assert target.position == len(expected)
         assert path.read_bytes() == expected

@@ -17,7 +17,7 @@ from surgeon.checkpoint import Converted, Failed, convert
 from surgeon.checkpoint.bytepath import mover
 from surgeon.checkpoint.bytepath.archive import ArchiveWriter
 from surgeon.checkpoint.bytepath.executor import execute
-from surgeon.checkpoint.bytepath.streams import Origin, Target
+from surgeon.checkpoint.bytepath.streams import FileInput, Origin, Target
 from tests.checkpoint.archives import archive, hdf5, members, write
 from tests.checkpoint.plans import copying_plan, keep_plan
 
@@ -192,7 +192,13 @@ def test_ranges_out_of_order_are_read_aside(tmp_path):
     path.write_bytes(data)
     with path.open("rb") as file:
         seen = bytearray()
-        origin = Origin(file.fileno(), 1000, 2_900_000, lambda: None, lambda begin, block: seen.extend(block))
+        origin = Origin(
+            FileInput(file.fileno()),
+            1000,
+            2_900_000,
+            lambda buffer: None,
+            lambda begin, block: seen.extend(block),
+        )
         for begin, size in ((2_000_000, 500_000), (10, 1_500_000), (2_400_000, 500_000), (0, 0)):
             found = b"".join(bytes(view) for view in origin.range(begin, size))
             assert found == data[1000 + begin : 1000 + begin + size]

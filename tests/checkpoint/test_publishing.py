@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from surgeon.checkpoint import Converted, Skipped, atomic_output, convert
-from surgeon.checkpoint.front_door import Fingerprint
 from surgeon.checkpoint.identity import name_sha256
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.publish import publish
+from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
 from tests.checkpoint.archives import write
 
@@ -91,9 +91,11 @@ def test_without_hard_links_it_is_a_rename(tmp_path, monkeypatch):
 def test_rows_are_read_as_they_were_written(tmp_path):
     mark = Fingerprint(10, 2**62, 2**64 - 1, "abc")
     rows = [
-        Row("a", "/in/a", "r", "done", 1.5, mark, 20, "def"),
+        Row("a", "/in/a", "r", "done", 1.5, output_size=20, output_digest="def").of(mark),
         Row("b", "/in/b", "r", "failed", 0.5, error="refused: damaged"),
     ]
+    assert rows[0].fingerprint == mark
+    assert rows[1].fingerprint is None
     for _ in range(2):
         with Manifest(tmp_path / "m.sqlite") as manifest:
             assert manifest.read("c") is None

@@ -49,15 +49,17 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(folder, tmp_path, 
     assert isinstance(a, Planned)
     assert isinstance(b, Planned)
     assert isinstance(other, Planned)
-    # The first file of an architecture goes through Keras; a plan of it then serves the others.
-    assert (a.how, b.how, other.how) == ("keras", "bytes", "keras")
+    # From the first file of an architecture Keras makes a plan, and then it comes out like the others.
+    assert (a.how, b.how, other.how) == ("bytes", "bytes", "bytes")
+    assert a.reason == other.reason == "the first of its architecture: Keras loads it to make a plan"
+    assert b.reason == "by the plan of an earlier file, if there is one"
     assert a.architecture == b.architecture != other.architecture
     assert report.exit_code == 1
     data = json.loads(report.to_json())
     assert data["totals"] == {"converted": 0, "skipped": 0, "failed": 2, "planned": 3}
     assert data["architectures"] == {
-        a.architecture: {"keras": 1, "bytes": 1},
-        other.architecture: {"keras": 1},
+        a.architecture: {"bytes": 2},
+        other.architecture: {"bytes": 1},
     }
     assert str(report).startswith("3 to be converted, 0 done, 2 refused in ")
 

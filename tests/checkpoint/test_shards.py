@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from surgeon.checkpoint import convert
+from surgeon.checkpoint.budgets import DEFAULT
+from surgeon.checkpoint.bytepath.opened import opened
 from surgeon.checkpoint.front_door import inspect
 from surgeon.checkpoint.sources import Kind, find_sources
 from surgeon.errors import RefusedError
@@ -60,6 +62,55 @@ def test_shards_are_joined_and_numbers_are_kept(tmp_path):
     assert shards[1] in cut.failed[0].reason
 
 
+@pytest.mark.slow
+def test_shards_of_one_architecture_are_moved_by_one_plan(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        model = zoo.mlp()
+        for variable in model.weights:
+            variable.assign(rng.normal(size=variable.shape))
+        if not number:
+            model.save(tmp_path / "model.keras")
+        model.save_weights(folder / f"{number}.weights.json", max_shard_size=300 / 2**30)
+    assert len(list(folder.glob("0_*.h5"))) > 1
+    rules = [freeze("*"), train("head", kernel=channels(1, by="magnitude"))]
+    moved = convert(folder, rules, tmp_path / "bytes", model=tmp_path / "model.keras", verify=2)
+    assert [done.how for done in moved.converted] == ["bytes"] * 3, moved.to_json()
+    by_keras = convert(folder, rules, tmp_path / "keras", model=tmp_path / "model.keras", move_bytes=False)
+    assert [done.how for done in by_keras.converted] == ["keras"] * 3
+    outputs = [
+        (tmp_path / way / f"{n}.weights.h5").read_bytes() for n in range(3) for way in ("bytes", "keras")
+    ]
+    assert outputs[0::2] == outputs[1::2]
+    assert len(set(outputs)) == 3
+    assert len(convert(folder, rules, tmp_path / "bytes", model=tmp_path / "model.keras").skipped) == 3
+
+
+def test_shards_are_read_as_one_file_and_watched(tmp_path):
+    for number, size in enumerate((5000, 1, 70_000)):
+        (tmp_path / f"a_{number:05}.weights.h5").write_bytes(bytes([number]) * size)
+    names = [f"a_{number:05}.weights.h5" for number in range(3)]
+    path = write_map(tmp_path / "a.weights.json", {"/vars": names})
+    whole = b"".join((tmp_path / name).read_bytes() for name in names)
+    with opened(path, Kind.SHARDED, tmp_path, DEFAULT) as (_, found):
+        assert found is not None
+        assert found.size == len(whole)
+        for at, size in ((0, 75_001), (4999, 3), (5000, 1), (5001, 0), (4000, 60_000)):
+            assert found.read(at, size) == whole[at : at + size]
+            buffer = memoryview(bytearray(size))
+            found.file.read_into(buffer, at)
+            assert buffer == whole[at : at + size]
+        with pytest.raises(ValueError, match="shorter"):
+            found.read(75_000, 2)
+    with (
+        pytest.raises(RefusedError, match=r"shard a_00001.* changed while it was read"),
+        opened(path, Kind.SHARDED, tmp_path, DEFAULT),
+    ):
+        (tmp_path / names[1]).write_bytes(b"22")
+
+
 def test_shards_are_no_sources_of_their_own(tmp_path):
     write_map(tmp_path / "a.weights.json", {"/vars": "a_00000.weights.h5"})
     for name in ("a_00000.weights.h5", "a_00001.weights.h5", "b_00000.weights.h5", "a.keras"):
@@ -70,7 +121,7 @@ def test_shards_are_no_sources_of_their_own(tmp_path):
         "a.weights.json",
         "b_00000.weights.h5",
     ]
-    assert str(found[1].output) == "a.weights.h5"
+    assert found[1].output == "a.weights.h5"
 
 
 @pytest.mark.parametrize(

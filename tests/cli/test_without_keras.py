@@ -16,7 +16,7 @@ from surgeon.cli.app import app
 from tests.checkpoint.archives import archive, write
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("inspect", "plan", "rewrite", "restore", "diff", "diagram", "report", "plot", "export", "convert")
+COMMANDS = "inspect plan rewrite restore diff diagram report plot export convert status".split()
 SCRIPT = """
 import sys
 from surgeon.cli import main
@@ -188,7 +188,7 @@ def test_a_dry_run_shows_what_would_be_done(tmp_path, rules):
     shown = run(*command, "--since", "2d", env={"COLUMNS": "200"})
     assert shown.exit_code == 1
     assert "1 to be converted, 0 done, 1 would be refused; nothing was written" in shown.stdout
-    assert "1 by Keras" in shown.stdout
+    assert "1 by moving bytes" in shown.stdout
     assert not out.exists()
     none = run(*command, "--since", "2200-01-31", env={"COLUMNS": "200"})
     assert none.exit_code == 2

@@ -24,6 +24,8 @@ _RATE = re.compile(rb'"learning_rate": (-?[0-9][0-9.eE+-]*)')
 
 def fits(plan: BytePlan, source: Opened) -> bool:
     """Whether a plan fits a file: every byte that is not in an array is as it was in the plan's file."""
+    if source.size == plan.size:
+        source.keep(plan.gaps)
     return source.size == plan.size and digest_rest(source.read, plan.gaps) == plan.rest
 
 
@@ -95,19 +97,19 @@ class _Execution:
 
     def _weights(self) -> int:
         """Write the weights and return their CRC."""
-        begin, numbers = self._target.position, self._plan.numbers
+        begin, append, copy = self._target.position, self._target.append, self._reader.copy
         self._target.reserve(self._plan.output_size)
-        for piece in self._plan.pieces:
-            if piece.kind == "raw":
-                self._target.append(piece.data)
-            elif piece.kind == "copy":
-                self._reader.copy(numbers[piece.array])
-            else:
-                data = self._made(piece)
-                if len(data) != piece.size:
+        for step in self._plan.steps:
+            if type(step) is bytes:  # thousands of them: this is what a file of many small arrays costs
+                append(step)
+            elif type(step) is int:
+                copy(step)
+            elif isinstance(step, Piece):
+                data = self._made(step)
+                if len(data) != step.size:
                     raise ValueError("the plan does not add up")
                 self._made_crcs.append(crc32(data))
-                self._target.append(data)
+                append(data)
         if self._target.position - begin != self._plan.output_size:
             raise ValueError("the plan does not add up")
         return self._reader.finish(self._made_crcs)
@@ -153,7 +155,7 @@ class _Execution:
         return learning_rate(self._source.config)
 
     def _asset(self, archive: ArchiveWriter, member: Member) -> None:
-        origin = Origin(self._source.descriptor, member.offset, member.size, self._target.release)
+        origin = Origin(self._source.file, member.offset, member.size, self._target.release)
         with archive.member(member.name, member.size):
             for view in origin.range(0, member.size):
                 self._target.put(view)

@@ -11,9 +11,9 @@ from surgeon.checkpoint.bytepath.executor import Executed, execute, fits
 from surgeon.checkpoint.bytepath.opened import Opened, file_key, opened
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.bytepath.store import PlanStore
-from surgeon.checkpoint.front_door import Stamp
 from surgeon.checkpoint.identity import listed, name_crc, name_members, name_sha256
-from surgeon.checkpoint.sources import Source
+from surgeon.checkpoint.sources import Kind, Source
+from surgeon.checkpoint.stamp import Stamp
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Mover:
         Raises:
             RefusedError: If it is no regular file, or its directory is refused.
         """
-        with opened(source.path, source.kind, source.root, self.budgets) as (_, found):
+        with opened(source.location, source.kind, source.root, self.budgets) as (_, found):
             return self._look(source, found)
 
     def _look(self, source: Source, found: Opened | None) -> Look:
@@ -89,7 +89,7 @@ class Mover:
             OSError: If something cannot be read or written.
             RuleError: If a criterion cannot order the values.
         """
-        with opened(source.path, source.kind, source.root, self.budgets) as (stamp, found):
+        with opened(source.location, source.kind, source.root, self.budgets) as (stamp, found):
             look = self._look(source, found)
             if look.plan is None or found is None:
                 return look
@@ -103,9 +103,11 @@ class Mover:
                 os.close(descriptor)
         self.store.used(look.plan.key)
         if self.sha256:
-            names = name_sha256(source.path), name_sha256(temp)
+            names = name_sha256(source.location), name_sha256(temp)
         else:
             names = self._name_source(found, done), _name_output(done, size)
+        if source.kind is Kind.SHARDED:  # of no file that there is
+            names = f"sharded:{names[0]}", names[1]
         return Moved(stamp, *names, size, done, look.plan)
 
     def _name_source(self, found: Opened, done: Executed) -> str:

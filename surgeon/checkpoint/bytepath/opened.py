@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from surgeon.checkpoint.budgets import Budgets
-from surgeon.checkpoint.bytepath.streams import read_exactly
+from surgeon.checkpoint.bytepath.joined import Joined
+from surgeon.checkpoint.bytepath.streams import FileInput, Input
 from surgeon.checkpoint.config_text import digest_parts, plain_config
-from surgeon.checkpoint.front_door import Stamp, open_regular, refuser
+from surgeon.checkpoint.front_door import open_regular, refuser
+from surgeon.checkpoint.ranges import Ranges, open_remote
+from surgeon.checkpoint.shards import shard_names
 from surgeon.checkpoint.sources import Kind
-from surgeon.checkpoint.zip_check import CONFIG, METADATA, WEIGHTS, Member, read_directory
+from surgeon.checkpoint.stamp import Stamp, is_url
+from surgeon.checkpoint.zip_check import CONFIG, METADATA, WEIGHTS, Member, Refuse, read_directory
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Opened:
     """A source that is open, and where things lie in it.
 
     Attributes:
-        descriptor: Open for reading.
+        file: What it is read from.
         start: Where the HDF5 part begins in the file.
         size: Its bytes.
         crc: Its CRC, if the file says it.
@@ -32,7 +37,7 @@ class Opened:
         date: When the source was saved, as it says.
     """
 
-    descriptor: int
+    file: Input
     start: int
     size: int
     crc: int | None
@@ -42,12 +47,61 @@ class Opened:
 
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes of the HDF5 part."""
-        return read_exactly(self.descriptor, self.start + offset, size)
+        return self.file.read_at(self.start + offset, size)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies on a store, so that each range that is read must be asked for."""
+        return isinstance(self.file, Ranges)
+
+    def keep(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Ask for many small ranges of the HDF5 part at a time: `(offset, size)` each."""
+        if isinstance(self.file, Ranges):
+            self.file.keep([(self.start + at, self.start + at + size) for at, size in ranges])
+
+    def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Say which bytes of the HDF5 part will be read, and no others: `(begin, end)` each."""
+        if isinstance(self.file, Ranges):
+            self.file.expect([(self.start + begin, self.start + end) for begin, end in ranges])
+
+
+@contextmanager
+def _open(location: str | Path, root: Path | None, refuse: Refuse) -> Iterator[tuple[Stamp, BinaryIO, Input]]:
+    if is_url(location):
+        stamp, remote = open_remote(str(location))
+        yield stamp, cast("BinaryIO", remote), remote
+        return
+    with open_regular(Path(location), root, refuse) as file:
+        yield Stamp.of_file(os.fstat(file.fileno())), file, FileInput(file.fileno())
+
+
+@contextmanager
+def _open_shards(
+    path: Path, root: Path | None, budgets: Budgets, refuse: Refuse
+) -> Iterator[tuple[Stamp, Opened]]:
+    """Open sharded weights as one HDF5 part: shard behind shard. The map stands where a config would."""
+    with ExitStack() as stack:
+        file = stack.enter_context(open_regular(path, root, refuse))
+        stamp, text = Stamp.of_file(os.fstat(file.fileno())), file.read(budgets.json_size + 1)
+        try:
+            names = shard_names(text, budgets)
+        except ValueError as error:
+            raise refuse(None, str(error)) from error
+        shards = [
+            stack.enter_context(open_regular(path.with_name(name), root or path.parent, refuse))
+            for name in names
+        ]
+        states = [os.fstat(shard.fileno()) for shard in shards]
+        joined = Joined([shard.fileno() for shard in shards], [state.st_size for state in states])
+        yield stamp, Opened(joined, 0, sum(joined.sizes), None, {}, text)
+        for name, state in zip(names, states, strict=True):
+            if not Stamp.of_file(state).still_holds(path.with_name(name)):
+                raise refuse(None, f"shard {name} changed while it was read")
 
 
 @contextmanager
 def opened(
-    path: Path, kind: Kind, root: Path | None, budgets: Budgets
+    path: str | Path, kind: Kind, root: Path | None, budgets: Budgets
 ) -> Iterator[tuple[Stamp, Opened | None]]:
     """Open a file and yield its state, and where things lie in it.
 
@@ -57,30 +111,31 @@ def opened(
         RefusedError: If it is no regular file, or its directory is refused.
     """
     refuse = refuser(path)
-    with open_regular(path, root, refuse) as file:
-        descriptor = file.fileno()
-        state = os.fstat(descriptor)
-        stamp = Stamp(state.st_size, state.st_mtime_ns, state.st_ino)
-        if kind is Kind.SHARDED:
+    if kind is Kind.SHARDED and not is_url(path):
+        with _open_shards(Path(path), root, budgets, refuse) as found:
+            yield found
+        return
+    with _open(path, root, refuse) as (stamp, file, data):
+        if kind is Kind.SHARDED:  # on a store: copied to this machine first
             yield stamp, None
             return
         if kind is not Kind.KERAS:
-            yield stamp, Opened(descriptor, 0, state.st_size, None, {})
+            yield stamp, Opened(data, 0, stamp.size, None, {})
             return
-        if state.st_size == 0:
+        if stamp.size == 0:
             raise refuse(None, "the file is empty")
-        members = read_directory(file, state.st_size, budgets, refuse)
+        members = read_directory(file, stamp.size, budgets, refuse)
         if not all(member.is_stored for member in members.values()):
             yield stamp, None
             return
         try:
-            config, metadata = (_checked(descriptor, members[name]) for name in (CONFIG, METADATA))
+            config, metadata = (_checked(data, members[name]) for name in (CONFIG, METADATA))
         except ValueError as error:
             raise refuse(None, str(error)) from error
         weights = members[WEIGHTS]
         yield (
             stamp,
-            Opened(descriptor, weights.offset, weights.size, weights.crc, members, config, _date(metadata)),
+            Opened(data, weights.offset, weights.size, weights.crc, members, config, _date(metadata)),
         )
 
 
@@ -96,8 +151,8 @@ def file_key(source: Opened, kind: Kind, common: str) -> str:
     return digest_parts(common, kind.value, str(source.size), json.dumps(assets), plain_config(source.config))
 
 
-def _checked(descriptor: int, member: Member) -> bytes:
-    data = read_exactly(descriptor, member.offset, member.size)
+def _checked(file: Input, member: Member) -> bytes:
+    data = file.read_at(member.offset, member.size)
     if zlib.crc32(data) != member.crc:
         raise ValueError(f"member {member.name!r} is damaged: Bad CRC-32")
     return data

@@ -8,7 +8,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +76,7 @@ class BytePlan:
         assets: The members of the source that are copied as they are.
         version: Version of Keras that the output is written as.
         notes: What Keras warned about when the plan was made.
+        names: What the weights are called that are the output's arrays, by their path; where that was asked.
     """
 
     key: str
@@ -90,6 +91,7 @@ class BytePlan:
     assets: tuple[str, ...] = ()
     version: str = ""
     notes: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the plan as JSON: data only."""
@@ -109,6 +111,7 @@ class BytePlan:
                 "assets": list(self.assets),
                 "version": self.version,
                 "notes": list(self.notes),
+                "names": dict(self.names),
             }
         )
 
@@ -137,6 +140,7 @@ class BytePlan:
                 assets=tuple(data["assets"]),
                 version=str(data["version"]),
                 notes=tuple(data["notes"]),
+                names={str(path): str(name) for path, name in data.get("names", {}).items()},
             )
         except (AttributeError, KeyError, TypeError, ValueError, zlib.error, RuleError) as error:
             raise PlanError(f"damaged byte plan: {type(error).__name__}: {error}") from error
@@ -147,6 +151,17 @@ class BytePlan:
         return tuple(part.encode() if isinstance(part, str) else part for part in self.config or ())
 
     @cached_property
+    def steps(self) -> tuple[bytes | int | Piece, ...]:
+        """The pieces, as bytes, as the number of an array, or as they are if they must be made."""
+
+        def step(piece: Piece) -> bytes | int | Piece:
+            if piece.kind == "raw":
+                return piece.data
+            return self.numbers[piece.array] if piece.kind == "copy" else piece
+
+        return tuple(map(step, self.pieces))
+
+    @cached_property
     def by_path(self) -> Mapping[str, Array]:
         """The source's arrays by path."""
         return {array.path: array for array in self.arrays}
@@ -155,6 +170,12 @@ class BytePlan:
     def numbers(self) -> Mapping[str, int]:
         """Where in `arrays` each path is."""
         return {array.path: number for number, array in enumerate(self.arrays)}
+
+    @cached_property
+    def numbers_used(self) -> frozenset[int]:
+        """Which arrays the output is made of."""
+        named = {piece.array for piece in self.pieces} | {str(recipe.source) for recipe in self.recipes}
+        return frozenset(number for path, number in self.numbers.items() if path in named)
 
     @cached_property
     def bounds(self) -> tuple[tuple[int, int], ...]:

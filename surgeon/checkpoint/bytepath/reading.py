@@ -40,29 +40,33 @@ class Reader(Protocol):
 
 def reader_of(plan: BytePlan, source: Opened, target: Target, *, trust: bool) -> Reader:
     """Return what reads a source: all of it, unless it is trusted and that saves something."""
-    if trust and source.crc is not None and plan.derivation.unread:
-        return BelievingReader(plan, source, source.crc, target)
-    return CheckingReader(plan, source, target, with_values=not trust)
+    if trust and source.is_remote:
+        return PassingReader(plan, source, target)
+    return CheckingReader(plan, source, target, trust=trust)
 
 
 class CheckingReader:
     """Reads all of a source once, block by block, and takes each array's CRC while the block is in the cache.
 
+    Of a source that is trusted the arrays whose CRCs need not be known are only copied. Letting the system
+    copy them (`copy_file_range`) costs more: they are many, and do not lie on its boundaries.
+
     Args:
         plan: A plan that fits.
         source: The source.
         target: Where arrays go.
-        with_values: Whether arrays that are copied are looked through for NaN.
+        trust: Believe what the source says of itself where that saves something, and look for no NaN.
     """
 
-    def __init__(self, plan: BytePlan, source: Opened, target: Target, *, with_values: bool) -> None:
+    def __init__(self, plan: BytePlan, source: Opened, target: Target, *, trust: bool) -> None:
         self._plan, self._source, self._target = plan, source, target
-        copied = {piece.array for piece in plan.pieces if piece.kind == "copy"} if with_values else set()
+        copied = set() if trust else {piece.array for piece in plan.pieces if piece.kind == "copy"}
         self._checks = [finite_check(a.dtype) if a.path in copied else None for a in plan.arrays]
         self._crcs = [0] * len(plan.arrays)
+        self._believed = plan.derivation.unread if trust and source.crc is not None else frozenset()
         self._bad: set[int] = set()
         self._next = 0
-        self._origin = Origin(source.descriptor, source.start, source.size, target.release, self._look)
+        self._origin = Origin(source.file, source.start, source.size, target.release, self._look)
         self.not_finite: tuple[str, ...] = ()
         self.source_crc: int | None = None
 
@@ -79,6 +83,8 @@ class CheckingReader:
     def finish(self, made: Sequence[int]) -> int:
         """Read what was not copied, check the source, and return the CRC of the output."""
         self._origin.finish()
+        if self._believed and self._source.crc is not None:
+            return self._plan.derivation.output_crc_believing(self._source.crc, self._crcs, made)
         self.source_crc = self._plan.derivation.source_crc(self._crcs)
         if self._source.crc not in (None, self.source_crc):
             raise ValueError(f"member {WEIGHTS!r} is damaged: Bad CRC-32")
@@ -92,7 +98,8 @@ class CheckingReader:
         while number < len(bounds) and bounds[number][0] < end:
             first, last = bounds[number]
             view = block[max(first - begin, 0) : last - begin]
-            crcs[number] = crc32(view, crcs[number])
+            if number not in self._believed:
+                crcs[number] = crc32(view, crcs[number])
             check = self._checks[number]
             if check is not None and number not in self._bad:
                 if first % 8 and (first < begin or last > end):
@@ -106,44 +113,31 @@ class CheckingReader:
         self._next = number
 
 
-class BelievingReader:
-    """Lets the system copy the arrays whose CRCs need not be known, and reads the others.
+class PassingReader:
+    """Reads of a trusted source on a store what goes into the output, and nothing else.
 
     Args:
-        plan: A plan that fits, some of whose arrays can stay unread.
+        plan: A plan that fits.
         source: The source.
-        crc: CRC-32 of its HDF5 part, as the source says.
         target: Where arrays go.
     """
 
-    def __init__(self, plan: BytePlan, source: Opened, crc: int, target: Target) -> None:
-        self._plan, self._source, self._crc, self._target = plan, source, crc, target
-        self._crcs: dict[int, int] = {}
+    def __init__(self, plan: BytePlan, source: Opened, target: Target) -> None:
+        self._plan, self._source, self._target = plan, source, target
+        self._crcs = [0] * len(plan.arrays)
         self.not_finite: tuple[str, ...] = ()
         self.source_crc: int | None = None
+        source.expect([plan.bounds[number] for number in plan.numbers_used])
 
     def copy(self, number: int) -> None:
         """Append an array to the target."""
-        begin, end = self._plan.bounds[number]
-        if number in self._plan.derivation.unread:
-            self._target.splice(self._source.descriptor, self._source.start + begin, end - begin)
-        else:
-            self._read(number, append=True)
-
-    def finish(self, made: Sequence[int]) -> int:
-        """Read what is needed and was not copied, and return the CRC of the output."""
-        derivation, count = self._plan.derivation, len(self._plan.arrays)
-        for number in range(count):
-            if number not in derivation.unread and number not in self._crcs:
-                self._read(number, append=False)
-        crcs = [self._crcs.get(number, 0) for number in range(count)]
-        return derivation.output_crc_believing(self._crc, crcs, made)
-
-    def _read(self, number: int, *, append: bool) -> None:
         array, crc = self._plan.arrays[number], 0
         for begin in range(0, array.size, BLOCK):
             data = self._source.read(array.offset + begin, min(BLOCK, array.size - begin))
             crc = crc32(data, crc)
-            if append:
-                self._target.append(data)
+            self._target.append(data)
         self._crcs[number] = crc
+
+    def finish(self, made: Sequence[int]) -> int:
+        """Return the CRC of the output, to which arrays that are not copied add nothing."""
+        return self._plan.derivation.output_crc(self._crcs, made)

@@ -75,6 +75,15 @@ class PlanStore:
         temp.write_text(plan.to_json(), encoding="utf-8")
         temp.replace(final)
 
+    def promise(self, key: str) -> None:
+        """Note that a plan for a key would be made, where none is."""
+        with self._guard:
+            self._made.add(key)
+
+    def is_promised(self, key: str) -> bool:
+        """Whether a plan for a key was made, or would be, in this run."""
+        return key in self._made
+
     def used(self, key: str) -> None:
         """Note that a plan for a key has served a file."""
         with self._guard:

@@ -6,9 +6,10 @@ in the processor's cache. Files are read, not mapped: a mapped file that somebod
 
 from __future__ import annotations
 
-import errno
+import mmap
 import os
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from surgeon.checkpoint.bytepath.checksums import crc32
 from surgeon.checkpoint.bytepath.reserving import reserve
@@ -20,10 +21,8 @@ _MOST_PIECES = 1000
 """`writev` takes 1024 at a time on Linux and macOS."""
 
 _MOST_WAITING = 4 << 20
-_ALIGNED = 1 << 16
-"""Writes that end at a multiple of it are a tenth cheaper."""
-
-_CANNOT_SPLICE = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EPERM}
+_ALIGNED = 1 << 20
+"""Writes that end at a multiple of it are a tenth cheaper: the system keeps large pieces as such."""
 
 Bytes = bytes | bytearray | memoryview
 
@@ -58,7 +57,9 @@ class Target:
         self._held += size
         waiting = self._waiting
         waiting.append(data)
-        if len(waiting) >= _MOST_PIECES or self._held >= _MOST_WAITING:
+        if len(waiting) >= _MOST_PIECES:
+            self.flush()
+        elif self._held >= _MOST_WAITING:
             self.release()
 
     def start_member(self) -> None:
@@ -84,21 +85,19 @@ class Target:
         waiting, self._waiting, self._held = self._waiting, [], 0
         self._write(waiting)
 
-    def release(self) -> None:
-        """Let go of all buffers: what waits goes to the system, up to a boundary, and the rest is copied."""
-        tail: list[Bytes] = []
+    def release(self, buffer: memoryview | None = None) -> None:
+        """Hand what waits to the system, up to a boundary, and let go of a buffer that is filled anew."""
         keep = left = min(self.position % _ALIGNED, self._held)
+        tail: list[Bytes] = []
         while left:
             last = memoryview(self._waiting.pop())
             if len(last) > left:
                 self._waiting.append(last[:-left])
                 last = last[-left:]
-            tail.append(last)
             left -= len(last)
-        rest = b"".join(reversed(tail))
+            tail.append(bytes(last) if buffer is not None and last.obj is buffer.obj else last)
         self.flush()
-        if rest:
-            self._waiting, self._held = [rest], keep
+        self._waiting, self._held = tail[::-1], keep
 
     def _write(self, waiting: list[Bytes]) -> None:
         total = sum(map(len, waiting))
@@ -109,34 +108,6 @@ class Target:
             rest = b"".join(waiting)[written:]
             _write_all(lambda left: os.write(self._descriptor, left), rest)
 
-    def splice(self, descriptor: int, offset: int, size: int) -> None:
-        """Append bytes of another file without looking at them.
-
-        The system copies, or shares the blocks, or asks the server to, whatever the file system can do.
-
-        Raises:
-            OSError: If they cannot be read or written.
-            ValueError: If the file has become shorter.
-        """
-        self.flush()
-        while size:
-            moved = self._splice_some(descriptor, offset, size)
-            if not moved:
-                raise ValueError("the file became shorter while it was read")
-            offset, size = offset + moved, size - moved
-            self.position += moved
-
-    def _splice_some(self, descriptor: int, offset: int, size: int) -> int:
-        if hasattr(os, "copy_file_range"):  # Linux
-            try:
-                return os.copy_file_range(descriptor, self._descriptor, size, offset)
-            except OSError as error:
-                if error.errno not in _CANNOT_SPLICE:
-                    raise
-        data = os.pread(descriptor, min(BLOCK, size), offset)
-        _write_all(lambda left: os.write(self._descriptor, left), data)
-        return len(data)
-
 
 def _write_all(write: Callable[[memoryview], int], data: bytes) -> None:
     rest = memoryview(data)
@@ -144,28 +115,80 @@ def _write_all(write: Callable[[memoryview], int], data: bytes) -> None:
         rest = rest[write(rest) :]
 
 
+class Input(Protocol):
+    """What bytes are read from, at any place.
+
+    Attributes:
+        descriptor: Of a file that the system can copy from by itself; `None` if it is none.
+    """
+
+    descriptor: int | None
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes.
+
+        Raises:
+            OSError: If they cannot be read.
+            ValueError: If they are not all there.
+        """
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill a buffer; see `read_at`."""
+
+
+class FileInput:
+    """A file of this machine.
+
+    Args:
+        descriptor: Open for reading.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor: int | None = descriptor
+        self._file = descriptor
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes; see `Input`."""
+        data = os.pread(self._file, size, offset)
+        while len(data) < size:
+            more = os.pread(self._file, size - len(data), offset + len(data))
+            if not more:
+                raise ValueError("the file became shorter while it was read")
+            data += more
+        return data
+
+    def read_into(self, view: memoryview, offset: int) -> None:
+        """Fill a buffer; see `Input`."""
+        got, wanted = 0, len(view)
+        while got < wanted:
+            more = os.preadv(self._file, [view[got:]], offset + got)
+            if more <= 0:
+                raise ValueError("the file became shorter while it was read")
+            got += more
+
+
 class Origin:
     """A range of a file, read once from its start to its end.
 
     Args:
-        descriptor: Open for reading.
+        file: What is read.
         start: Where the range begins in the file, in bytes.
         size: How long it is, in bytes.
-        before_reuse: Called before the buffer is filled anew.
+        before_reuse: Called with a buffer before it is filled anew.
         look: Called as `look(offset, block)` for each block, in order; together they are the whole range.
     """
 
     def __init__(
         self,
-        descriptor: int,
+        file: Input,
         start: int,
         size: int,
-        before_reuse: Callable[[], None],
+        before_reuse: Callable[[memoryview], None],
         look: Callable[[int, memoryview], None] | None = None,
     ) -> None:
-        self._descriptor, self._start, self.size, self._look = descriptor, start, size, look
+        self._file, self._start, self.size, self._look = file, start, size, look
         self._before_reuse = before_reuse
-        self._buffer: memoryview | None = None
+        self._buffers: list[memoryview] = []  # two, so that slices of one can wait while the other is filled
         self._block = memoryview(b"")
         self._begin = self._end = 0
 
@@ -189,7 +212,7 @@ class Origin:
             raise ValueError("a plan that reaches beyond the end of the file")
         while at < end and at < self._begin:
             stop = min(end, self._begin, at + BLOCK)
-            yield memoryview(read_exactly(self._descriptor, self._start + at, stop - at))
+            yield memoryview(self._file.read_at(self._start + at, stop - at))
             at = stop
         while at < end:
             while at >= self._end:
@@ -202,22 +225,22 @@ class Origin:
         """Read what is left."""
         while self._end < self.size:
             self._advance()
-        self._before_reuse()
-        if self._buffer is not None:
-            _spare.append(self._buffer)
-            self._buffer = None
+        for buffer in self._buffers:
+            self._before_reuse(buffer)
+        _spare.extend(self._buffers)
+        self._buffers = []
 
     def _advance(self) -> None:
-        self._before_reuse()
-        if self._buffer is None:
-            self._buffer = _spare.pop() if _spare else memoryview(bytearray(BLOCK))
-        wanted = min(BLOCK, self.size - self._end)
-        self._block, got = self._buffer[:wanted], 0
-        while got < wanted:  # whole blocks, so that values are not cut in two
-            more = os.preadv(self._descriptor, [self._block[got:]], self._start + self._end + got)
-            if more <= 0:
-                raise ValueError("the file became shorter while it was read")
-            got += more
+        if len(self._buffers) < 2:
+            buffer = _spare.pop() if _spare else memoryview(mmap.mmap(-1, BLOCK + mmap.PAGESIZE))
+        else:
+            buffer = self._buffers.pop(0)
+            self._before_reuse(buffer)
+        self._buffers.append(buffer)
+        # As far into a page as the bytes are in the file: copies between aligned places are quicker.
+        wanted, skew = min(BLOCK, self.size - self._end), self._start % mmap.PAGESIZE
+        self._block = buffer[skew : skew + wanted]
+        self._file.read_into(self._block, self._start + self._end)  # whole: no value is cut in two
         self._begin, self._end = self._end, self._end + wanted
         if self._look is not None:
             self._look(self._begin, self._block)
@@ -225,18 +248,3 @@ class Origin:
 
 _spare: list[memoryview] = []
 """Buffers that nobody uses: making one for each file costs as much as copying a third of it."""
-
-
-def read_exactly(descriptor: int, offset: int, size: int) -> bytes:
-    """Return bytes of a file.
-
-    Raises:
-        ValueError: If they are not all there.
-    """
-    data = os.pread(descriptor, size, offset)
-    while len(data) < size:
-        more = os.pread(descriptor, size - len(data), offset + len(data))
-        if not more:
-            raise ValueError("the file became shorter while it was read")
-        data += more
-    return data

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import numpy as np
 
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.executor import execute, fits, learning_rate
+from surgeon.checkpoint.bytepath.joined import Joined
 from surgeon.checkpoint.bytepath.opened import Opened, opened
 from surgeon.checkpoint.bytepath.plan import Array, BytePlan, crc_of_rest, digest_rest, gaps_between
 from surgeon.checkpoint.bytepath.recipe import Recipe
-from surgeon.checkpoint.hdf5 import Layout, Window, read_layout
+from surgeon.checkpoint.hdf5 import Dataset, Layout, Window, read_layout
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.tracing.slots import config_parts, same_config
 from surgeon.checkpoint.tracing.solving import ComputesError, Run, solve
@@ -68,12 +69,13 @@ def trace(source: Path, kind: Kind, output: Path, real: Converted, key: str, con
         found = stack.enter_context(_open(source, kind))
         arrays = _arrays(found)
         gaps = gaps_between(arrays, found.size)
-        bare = kind is Kind.WEIGHTS
+        bare = kind.is_bare
         end = Kind.WEIGHTS if bare else Kind.KERAS
         recipes: tuple[Recipe, ...] = ()
         runs, configs = [], []
         for seed in (0, 1):
-            made_up, made = folder / f"in{seed}{kind.value}", folder / f"out{seed}{end.value}"
+            made_up, made = folder / str(seed) / source.name, folder / f"out{seed}{end.value}"
+            made_up.parent.mkdir()
             write_synthetic(source, kind, found.start, arrays, seed, made_up)
             done = convert(made_up, made, "structure")
             opened_up = stack.enter_context(_open(made_up, kind))
@@ -144,9 +146,28 @@ class _Held:
         self._stack.close()
 
 
+def _descriptor(found: Opened) -> int:
+    if found.file.descriptor is None:
+        raise ComputesError("it is not on this machine")
+    return found.file.descriptor
+
+
 def _layout(found: Opened) -> Layout:
-    with os.fdopen(os.dup(found.descriptor), "rb") as file:
+    if isinstance(found.file, Joined):
+        return _layout_of_shards(found.file)
+    with os.fdopen(os.dup(_descriptor(found)), "rb") as file:
         return read_layout(Window(file, found.start, found.size, DEFAULT.description), DEFAULT)
+
+
+def _layout_of_shards(joined: Joined) -> Layout:
+    datasets: dict[str, Dataset] = {}
+    for descriptor, start, size in zip(joined.descriptors, joined.starts, joined.sizes, strict=True):
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            layout = read_layout(Window(file, 0, size, DEFAULT.description), DEFAULT)
+        for path, array in layout.datasets.items():
+            offset = None if array.offset is None else start + array.offset
+            datasets[path] = replace(array, offset=offset)
+    return Layout(datasets)
 
 
 def _arrays(found: Opened) -> tuple[Array, ...]:
@@ -160,9 +181,11 @@ def _arrays(found: Opened) -> tuple[Array, ...]:
 
 
 def _bytes(found: Opened) -> np.ndarray[Any, Any]:
+    if isinstance(found.file, Joined):
+        return np.frombuffer(found.read(0, found.size), np.uint8)
     page = found.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     skipped = found.start - page
-    mapped = mmap.mmap(found.descriptor, skipped + found.size, access=mmap.ACCESS_READ, offset=page)
+    mapped = mmap.mmap(_descriptor(found), skipped + found.size, access=mmap.ACCESS_READ, offset=page)
     return np.frombuffer(mapped, np.uint8, found.size, skipped)
 
 

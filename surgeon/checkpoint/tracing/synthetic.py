@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 
+from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.plan import Array
+from surgeon.checkpoint.shards import shard_names
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.zip_check import CONFIG, WEIGHTS
 from surgeon.paths import STATE
@@ -32,6 +35,9 @@ def write_synthetic(
         seed: 0 or 1; no array is the same for both.
         to: Where to write.
     """
+    if kind is Kind.SHARDED:
+        _write_shards(source, arrays, seed, to)
+        return
     with source.open("rb") as old:
         if kind is not Kind.KERAS:
             with to.open("wb") as file:
@@ -50,17 +56,43 @@ def write_synthetic(
                 new.writestr(info, content)
 
 
+def _write_shards(source: Path, arrays: tuple[Array, ...], seed: int, to: Path) -> None:
+    """Write the map as it is, and beside it the shards, of which `arrays` lie one behind the other."""
+    text = source.read_bytes()
+    to.write_bytes(text)
+    start = first = 0
+    for name in shard_names(text, DEFAULT):
+        size = source.with_name(name).stat().st_size
+        inside = tuple(
+            replace(array, offset=array.offset - start)
+            for array in arrays
+            if start <= array.offset < start + size
+        )
+        with source.with_name(name).open("rb") as old, to.with_name(name).open("wb") as new:
+            _write_part(old, 0, size, inside, seed, new, first)
+        start, first = start + size, first + len(inside)
+
+
 def _write_part(
-    source: BinaryIO, start: int, size: int, arrays: tuple[Array, ...], seed: int, to: IO[bytes]
+    source: BinaryIO,
+    start: int,
+    size: int,
+    arrays: tuple[Array, ...],
+    seed: int,
+    to: IO[bytes],
+    first: int = 0,
 ) -> None:
-    """Write an HDF5 part, one array at a time: the whole of it may be gigabytes."""
+    """Write an HDF5 part, one array at a time: the whole of it may be gigabytes.
+
+    No two arrays of one number, counted from `first`, are the same.
+    """
     at = 0
 
     def copy(count: int) -> None:
         source.seek(start + at)
         to.write(source.read(count))
 
-    for number, array in enumerate(arrays):
+    for number, array in enumerate(arrays, first):
         copy(array.offset - at)
         at = array.offset
         # Where a partly trainable source keeps indices, other numbers would be no indices.

@@ -1,0 +1,254 @@
+"""Sources and outputs on a store: the same bytes, the same refusals, and only what is needed is read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert, stores
+from surgeon.checkpoint.bytepath import executor
+from surgeon.checkpoint.sources import find_sources
+from surgeon.checkpoint.stores import upload
+from surgeon.errors import CheckpointError
+from tests.checkpoint.archives import archive, hdf5, members, write
+from tests.checkpoint.plans import keep_plan
+
+pytestmark = pytest.mark.usefixtures("fake_workers", "empty_store")
+STORE: Any = fsspec.filesystem("memory")
+IN, OUT = "memory://bucket/in", "memory://bucket/out"
+
+
+@pytest.fixture
+def empty_store(monkeypatch, tmp_path):
+    """Start with nothing in the store, and with state folders that are the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    yield
+    if STORE.exists("/bucket"):
+        STORE.rm("/bucket", recursive=True)
+
+
+def put(key: str, data: bytes | None = None) -> bytes:
+    data = archive() if data is None else data
+    STORE.pipe_file(f"/bucket/in/{key}", data)
+    return data
+
+
+def made() -> dict[str, bytes]:
+    found = STORE.find("/bucket/out")
+    return {name.removeprefix("/bucket/out/"): STORE.cat_file(name) for name in found if "/." not in name}
+
+
+def filled(seed: int, payload: int = 200_000) -> bytes:
+    return archive({**members(), "model.weights.h5": hdf5(payload, seed=seed)})
+
+
+def test_a_folder_on_a_store_gives_the_bytes_that_it_gives_here(tmp_path):
+    """By the byte path (there is a plan for most), by Keras (one has none), and by refusal."""
+    for name, data in {
+        **{f"{number}.keras": filled(number) for number in range(4)},
+        "deep/er/5.keras": filled(5),
+        "other.keras": archive(),
+        "cut.keras": archive()[:-20],
+        "empty.keras": b"",
+    }.items():
+        put(name, data)
+        write(tmp_path / "in" / name, data)
+    put("readme.txt", b"")
+    plans = keep_plan(tmp_path / "in" / "0.keras", tmp_path / "plans")
+    here = convert(tmp_path / "in", [], tmp_path / "here", plans=plans)
+    expected = {
+        path.relative_to(tmp_path / "here").as_posix(): path.read_bytes()
+        for path in (tmp_path / "here").rglob("*.keras")
+    }
+    assert len(expected) == 6
+    there = convert(IN, [], OUT, plans=plans, workers=2)
+    assert made() == expected
+    assert there.out == OUT
+    assert [type(outcome) for outcome in there.outcomes] == [type(outcome) for outcome in here.outcomes]
+    for one, other in zip(there.outcomes, here.outcomes, strict=True):
+        assert one.source.removeprefix(IN) == other.source.removeprefix(str(tmp_path / "in"))
+        if isinstance(one, Converted) and isinstance(other, Converted):
+            assert (one.digest, one.size, one.how, one.verified) == (
+                *(other.digest, other.size),
+                *(other.how, other.verified),
+            )
+        if isinstance(one, Failed) and isinstance(other, Failed):
+            assert (one.cause, one.reason) == (other.cause, other.reason)
+    # From here to there, and from there to here.
+    convert(IN, [], tmp_path / "down", plans=plans)
+    assert (tmp_path / "down" / "deep" / "er" / "5.keras").read_bytes() == expected["deep/er/5.keras"]
+    STORE.rm("/bucket/out", recursive=True)
+    convert(tmp_path / "in", [], "memory://bucket/out", plans=plans, resume=False)
+    assert made() == expected
+    assert not list((tmp_path / "state").rglob("tmp/*"))
+
+
+def test_a_second_run_does_only_what_is_left(tmp_path):
+    put("a.keras")
+    put("b.keras")
+    assert len(convert(IN, [], OUT).converted) == 2
+    assert len(convert(IN, [], OUT).skipped) == 2
+    STORE.rm("/bucket/out/a.keras")
+    changed = put("b.keras", archive({**members(), "assets/new": b"new"}))
+    again = convert(IN, [], OUT)
+    assert [type(outcome) for outcome in again.outcomes] == [Converted, Converted]
+    assert made()["b.keras"] == changed
+    # The same bytes, written once more, are the same source.
+    put("a.keras")
+    assert [type(outcome) for outcome in convert(IN, [], OUT).outcomes] == [Skipped, Skipped]
+    # Another state folder knows nothing of it, and overwrites nothing.
+    other = convert(IN, [], OUT, state=tmp_path / "elsewhere")
+    assert [failure.cause for failure in other.failed] == ["exists", "exists"]
+
+
+def test_a_run_that_died_while_it_published_is_understood(tmp_path, monkeypatch):
+    put("a.keras")
+    put("b.keras")
+
+    def dies(source: Path, url: str, *, replace: bool) -> None:
+        if url.endswith("a.keras"):
+            upload(source, url, replace=replace)
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr("surgeon.checkpoint.destination.upload", dies)
+            with pytest.raises(KeyboardInterrupt):
+                convert(IN, [], OUT)
+        assert list(made()) == ["a.keras"]
+    report = convert(IN, [], OUT)
+    assert [type(outcome) for outcome in report.outcomes] == [Skipped, Converted]
+
+
+def test_what_is_not_ours_is_never_overwritten(monkeypatch):
+    put("a.keras")
+    STORE.pipe_file("/bucket/out/a.keras", b"precious")
+    for resume in (True, False):
+        report = convert(IN, [], OUT, resume=resume)
+        assert [failure.cause for failure in report.failed] == ["exists"]
+    # Not even what appears in the last moment.
+    STORE.rm("/bucket/out/a.keras")
+    exists = MemoryFileSystem.exists
+
+    def appears(self: Any, path: str, **more: Any) -> bool:
+        if path.endswith("out/a.keras") and not exists(self, path):
+            self.pipe_file(path, b"precious")
+            return False
+        return bool(exists(self, path, **more))
+
+    monkeypatch.setattr(MemoryFileSystem, "exists", appears)
+    assert [failure.cause for failure in convert(IN, [], OUT).failed] == ["exists"]
+    assert made() == {"a.keras": b"precious"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["../up.keras", "a/../../up.keras", "a//b.keras", "./a.keras", "a\\b.keras", "a\n.keras", "a::b.keras"],
+)
+def test_keys_that_are_no_plain_paths_are_refused(tmp_path, key):
+    put("fine.keras")
+    put(key)
+    report = convert(IN, [], tmp_path / "a" / "b" / "out")
+    assert [failure.cause for failure in report.failed] == ["refused"]
+    assert "no plain path" in report.failed[0].reason
+    outside = [path for path in tmp_path.rglob("*.keras") if tmp_path / "a" / "b" / "out" not in path.parents]
+    assert not outside
+    assert [path.name for path in (tmp_path / "a").rglob("*.keras")] == ["fine.keras"]
+    dry = convert(IN, [], tmp_path / "dry", dry_run=True)
+    assert {type(outcome) for outcome in dry.outcomes} == {Failed, Planned}
+
+
+def test_outputs_of_other_runs_and_the_output_itself_are_no_sources(tmp_path):
+    put("a.keras")
+    put("deep/b.keras")
+    for out in (f"{IN}/first", f"{IN}/first", f"{IN}/deep/second"):
+        report = convert(IN, [], out)
+        assert len(report.outcomes) == 2
+        assert not report.failed
+    assert len(find_sources(f"{IN}/first", tmp_path)) == 2
+    with pytest.raises(CheckpointError, match="would take the place of a source"):
+        convert(f"{IN}/a.keras", [], IN)
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
+    put("a.keras", filled(1))
+    local = write(tmp_path / "a.keras", filled(1))
+    plans = keep_plan(local, tmp_path / "plans")
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        done = executor.execute(*arguments, **more)
+        put("a.keras", filled(2))
+        return done
+
+    monkeypatch.setattr("surgeon.checkpoint.bytepath.mover.execute", slow)
+    report = convert(IN, [], OUT, plans=plans)
+    assert [failure.cause for failure in report.failed] == ["changed"]
+    assert made() == {}
+
+
+def test_an_object_that_changes_while_it_is_copied_is_noticed(tmp_path, monkeypatch):
+    put("a.keras", archive())
+
+    def slow(url: str, target: Path) -> None:
+        stores.download(url, target)
+        put("a.keras", filled(2))
+
+    monkeypatch.setattr("surgeon.checkpoint.spool.download", slow)
+    report = convert(IN, [], OUT)
+    assert [failure.reason for failure in report.failed] == ["changed while it was copied"]
+    assert made() == {}
+    assert not list((tmp_path / "state").rglob("tmp/*"))
+
+
+def test_only_what_is_needed_is_read(tmp_path, monkeypatch):
+    """Of a file that is done or unfit nothing much; of a trusted one what goes into the output."""
+    payload = 4_000_000
+    data = filled(1, payload)
+    put("a.keras", data)
+    put("damaged.keras", data[:3_000_000] + bytes(len(data) - 3_000_000))
+    local = write(tmp_path / "a.keras", data)
+    plans = keep_plan(local, tmp_path / "plans")
+    asked: list[int] = []
+    cat = MemoryFileSystem.cat_file
+
+    def counted(self: Any, path: str, start: int | None = None, end: int | None = None, **more: Any) -> bytes:
+        found = bytes(cat(self, path, start=start, end=end, **more))
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", counted)
+    monkeypatch.setattr(MemoryFileSystem, "get_file", lambda *_: pytest.fail("all of it was copied"))
+    report = convert(IN, [], OUT, plans=plans)
+    assert [type(outcome) for outcome in report.outcomes] == [Converted, Failed]
+    assert len(data) < sum(asked) < len(data) * 1.1 + 600_000
+    asked.clear()
+    assert len(convert(f"{IN}/a.keras", [], OUT, plans=plans).skipped) == 1
+    assert asked == []
+    monkeypatch.undo()
+
+
+def test_a_memory_of_another_process_and_odd_urls(tmp_path):
+    put("a.keras")
+    with pytest.raises(CheckpointError, match="memory:// is the memory of this process"):
+        convert(IN, [], tmp_path, engine="ray")
+    with pytest.raises(CheckpointError, match="fsspec knows no such store"):
+        convert("nosuch://bucket/x", [], tmp_path)
+    with pytest.raises(CheckpointError, match="chained URLs are not followed"):
+        convert("simplecache::memory://bucket/in", [], tmp_path)
+    with pytest.raises(CheckpointError, match="it is not known that a file is there as a whole"):
+        convert(IN, [], "ftp://host/out")
+    with pytest.raises(CheckpointError, match="there is nothing"):
+        convert("memory://bucket/absent", [], tmp_path)
+    with pytest.raises(CheckpointError, match="leave out `state`"):
+        convert(IN, [], tmp_path, state=tmp_path)
+
+
+def test_without_fsspec_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(CheckpointError, match=r"pip install 'surgeon-keras\[remote\]'"):
+        convert("s3://bucket/in", [], tmp_path)
