@@ -16,7 +16,19 @@ from surgeon.cli.app import app
 from tests.checkpoint.archives import archive, write
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = "inspect plan rewrite restore diff diagram report plot export convert status".split()
+COMMANDS = [
+    "inspect",
+    "plan",
+    "rewrite",
+    "restore",
+    "diff",
+    "diagram",
+    "report",
+    "plot",
+    "export",
+    "convert",
+    "status",
+]
 SCRIPT = """
 import sys
 from surgeon.cli import main
