@@ -112,7 +112,7 @@ class _Maker:
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
-        matched = _find(rule, self.sites, World(self.surgery.graph))
+        matched = _find(rule, self.sites, World(self.surgery.graph, self.sites))
         reached = {id(variable) for node in matched for variable in _variables(node)}
         covered = [w for w in self.weights.values() if id(w.variable) in reached]
         spoken = [w for w in covered if rule.speaks_of(w.name)]
@@ -163,7 +163,7 @@ class _Maker:
         return tuple(w.path for w in self.weights.values() if w.weight.role == "state" and w.layer in layers)
 
     def _lora(self, rule: LoraRule) -> Outcome:
-        matched = _find(rule, self.sites, World(self.surgery.graph))
+        matched = _find(rule, self.sites, World(self.surgery.graph, self.sites))
         changes, skipped = [], []
         for node in matched:
             if not hasattr(node.op, "enable_lora") or node.inner is not None:

@@ -235,21 +235,28 @@ class Expect(Relative):
     of: Selector
     count: int
 
-    def places(self, world: World) -> set[Place]:
-        """Return the calls that are meant.
+    def resolved(self, world: World) -> Selector:
+        """Return the selector of the layers that are meant, those inside of other layers included.
 
         Raises:
-            RuleError: If they are of more or fewer layers; names some.
+            RuleError: If they are more or fewer; names some.
         """
         resolved = self.of.resolved(world)
-        found = [(place, node) for place, node in world if resolved.matches(node)]
-        layers = list(dict.fromkeys(node.path for _, node in found))
-        if len(layers) != self.count:
-            some = ", ".join(layers[:5]) + (", ..." if len(layers) > 5 else "")
+        found = [node for node in (*(call for _, call in world), *world.inside) if resolved.matches(node)]
+        paths = list(dict.fromkeys(node.path for node in found))
+        if len(paths) != self.count:
+            some = ", ".join(paths[:5]) + (", ..." if len(paths) > 5 else "")
             raise RuleError(
-                f"{self.of} was expected to match {self.count} layers, and matches {len(layers)}: {some}"
+                f"{self.of} was expected to match {self.count} layers, and matches {len(paths)}"
+                + (f": {some}" if some else "")
             )
-        return {place for place, _ in found}
+        layers = frozenset(id(node.op) for node in found if node.op is not None)
+        return Among(self, frozenset(map(id, found)), layers, world)
+
+    def places(self, world: World) -> set[Place]:
+        """Return the calls that are meant."""
+        resolved = self.resolved(world)
+        return {place for place, node in world if resolved.matches(node)}
 
     def to_data(self) -> dict[str, Any]:
         """Return what is counted, and `expect` beside it."""

@@ -16,11 +16,20 @@ class World:
 
     Attributes:
         graphs: The graphs by the path of their model, the outermost first under `""`.
+        inside: Nodes of layers inside of other layers, which no graph calls.
     """
 
-    def __init__(self, graph: ModelGraph) -> None:
+    def __init__(self, graph: ModelGraph, sites: Iterable[Node] = ()) -> None:
+        """Index a graph.
+
+        Args:
+            graph: The outermost graph.
+            sites: A node for each layer that a rule may mean, where that is more than the graph's calls.
+        """
         self.graphs: dict[str, ModelGraph] = {}
         self._add(graph, "")
+        called = {id(node.op) for _, node in self}
+        self.inside = tuple(site for site in sites if id(site.op) not in called)
 
     def _add(self, graph: ModelGraph, path: str) -> None:
         if path in self.graphs:
