@@ -21,6 +21,7 @@ from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.checksums import crc32
 from surgeon.checkpoint.config_text import digest_parts
 from surgeon.checkpoint.front_door import open_regular, refuser
+from surgeon.checkpoint.hdf5 import HEAD, Window, check_hdf5, read_layout
 from surgeon.checkpoint.ranges import open_remote
 from surgeon.checkpoint.stamp import is_url
 from surgeon.checkpoint.zip_check import Member, read_directory
@@ -48,6 +49,11 @@ def name_crc(crc: int, size: int) -> str:
     return f"crc32:{crc:08x}-{size}"
 
 
+def is_read_again(name: str) -> bool:
+    """Whether it can be found out by reading that a file still has the content of this name."""
+    return name.partition(":")[0] in ("sha256", "crc32", "members")
+
+
 def still_is(location: str | Path, name: str) -> bool:
     """Whether a file has the content of this name; reads all of it."""
     scheme = name.partition(":")[0]
@@ -62,6 +68,27 @@ def still_is(location: str | Path, name: str) -> bool:
             return _name_members_of(location) == name
     except (OSError, ValueError, RefusedError):
         return False
+    return False
+
+
+def is_damaged(location: str | Path) -> bool:
+    """Whether a file begins like a checkpoint and is none: cut off, or, in an archive, with a wrong checksum.
+
+    Of an HDF5 file only what describes its arrays is looked at: it has no checksums.
+    """
+    with _opened(location) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(HEAD)
+        if head and not head.startswith((b"PK\x03\x04", b"\x89HDF")):
+            return False
+        try:
+            if head.startswith(b"PK"):
+                return _name_members_of(location) is None
+            check_hdf5(head, size)
+            read_layout(Window(file, 0, size, DEFAULT.description), DEFAULT, with_texts=False)
+        except (ValueError, RefusedError):
+            return True
     return False
 
 

@@ -95,6 +95,9 @@ def _load(path: Path, kind: Kind, architecture: Path | None, *, compiled: bool) 
     # Made anew for each file: where a file lacks something, nothing is left from the file before.
     if Kind.of(architecture) is Kind.KERAS:
         model = keras.saving.load_model(architecture, safe_mode=True, compile=compiled)
+        if model.compiled and (compiling := model.get_compile_config()):
+            # Of this file only the architecture counts: its optimizer's momentum belongs to other weights.
+            model.compile_from_config(compiling)
     else:
         config = read_config(architecture)
         if not compiled:

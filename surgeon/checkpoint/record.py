@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surgeon.checkpoint.destination import Destination
-from surgeon.checkpoint.identity import still_is
+from surgeon.checkpoint.identity import is_damaged, is_read_again, still_is
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
 from surgeon.checkpoint.per_file import Job, Result
@@ -80,17 +80,14 @@ class Record:
     def announce(self, job: Job, result: Result) -> Publication:
         """Write down which output is about to get its final name, so that a later run knows it for ours.
 
-        An output is replaced only if the manifest knows it as the work of an earlier run.
+        An output is replaced only if it is what an earlier run wrote: somebody may have trained it since.
         """
         before = self._manifest.read(job.source.output)
         if isinstance(result, Failed):
             return Publication(job, result, before)
-        ours = before is not None and before.output_digest is not None
-        if not ours and self._out.is_taken(job.final):
+        if self._out.is_taken(job.final) and (why := self._not_ours(before, job.final)):
             job.temp.unlink()
-            reason = (
-                f"{job.final} exists and is not from an earlier run; move it away, or choose another folder"
-            )
+            reason = f"{job.final} {why}; move it away, or choose another folder"
             failed = Failed(job.source.location, job.final, result.seconds, "exists", reason)
             return Publication(job, failed, before)
         row = Row(
@@ -100,6 +97,17 @@ class Record:
         ).of(result.fingerprint)
         self._manifest.write(row)
         return Publication(job, result, before, row)
+
+    def _not_ours(self, before: Row | None, final: str) -> str:
+        """Return why an output that is there must stay; nothing if an earlier run wrote it as it is."""
+        if before is None or before.output_digest is None:
+            return "exists and is not from an earlier run"
+        # A run that died between its note and the new name left the output of the run before.
+        if before.state == "publishing" or not is_read_again(before.output_digest):
+            return ""
+        if self._out.has(final, before.output_size) and still_is(final, before.output_digest):
+            return ""
+        return "" if is_damaged(final) else "was changed since an earlier run wrote it"
 
     def publish(self, publication: Publication) -> Result:
         """Give an output its final name; from any thread."""

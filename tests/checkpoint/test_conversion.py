@@ -17,7 +17,7 @@ import pytest
 from surgeon.checkpoint import Converted, Event, Failed, Skipped, convert
 from surgeon.errors import CheckpointError
 from surgeon.rules import freeze
-from tests.checkpoint.archives import archive, members, write
+from tests.checkpoint.archives import archive, hdf5, members, write
 
 pytestmark = pytest.mark.usefixtures("fake_workers")
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,6 +153,37 @@ def test_a_file_that_is_not_ours_is_never_overwritten(folder, out):
     assert leftovers(out) == []
 
 
+@pytest.mark.parametrize("kind", [".keras", ".weights.h5"])
+def test_an_output_that_somebody_changed_is_never_overwritten(folder, out, kind):
+    for name in "ab":
+        write(folder / f"{name}{kind}")
+    model = write(folder.parent / "model.keras")
+    convert(folder, [], out, model=str(model))
+    # Longer, as after training with another optimizer; and still a checkpoint.
+    trained = archive({**members(), "metadata.json": b"{} "}) if kind == ".keras" else hdf5() + bytes(8)
+    write(out / f"a{kind}", trained)
+    everything = (freeze("other"), freeze("another"))
+    for rules in everything:
+        report = convert(folder, rules, out, model=str(model))
+        assert [failure.cause for failure in report.failed] == ["exists"]
+        assert "was changed since an earlier run wrote it" in report.failed[0].reason
+        assert [Path(each.output).name for each in report.converted] == [f"b{kind}"]
+        assert (out / f"a{kind}").read_bytes() == trained
+        assert leftovers(out) == []
+    assert [failure.cause for failure in convert(folder, [], out, model=str(model)).failed] == ["exists"]
+    (out / f"a{kind}").rename(out / f"a.trained{kind}")
+    assert convert(folder, freeze("other"), out, model=str(model)).exit_code == 0
+
+
+def test_what_is_no_checkpoint_is_left_alone_too(folder, out):
+    write(folder / "a.keras")
+    convert(folder, [], out)
+    write(out / "a.keras", b"a note to myself")
+    assert [failure.cause for failure in convert(folder, [], out).failed] == ["exists"]
+    write(out / "a.keras", b"")
+    assert convert(folder, [], out).exit_code == 0
+
+
 def test_one_run_at_a_time(folder, out):
     write(folder / "a.keras")
     convert(folder, [], out)
@@ -247,7 +278,7 @@ def test_an_error_in_the_callback_stops_the_workers(folder, out):
 SCRIPT = """
 import sys
 from surgeon.checkpoint import conversion
-conversion._architecture = lambda model, temps: (model, "")
+conversion._architecture = lambda model, temps, allowed: (model, "")
 conversion.worker_command = lambda: [sys.executable, {fake!r}]
 print("started", flush=True)
 report = conversion.convert({source!r}, [], {out!r}, workers=2, model={log!r})
@@ -272,7 +303,9 @@ def test_a_killed_run_is_finished_by_the_next(folder, out, tmp_path, stop, monke
     names = [f"slow_{number}.keras" for number in range(8)]
     for name in names:
         write(folder / name)
-    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda model, temps: (model, ""))
+    monkeypatch.setattr(
+        "surgeon.checkpoint.conversion._architecture", lambda model, temps, allowed: (model, "")
+    )
     log = tmp_path / "log.json"
     log.write_text("{}")
     done = run_until_some_are_done(folder, out, log, stop)

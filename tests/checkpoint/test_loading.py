@@ -1,0 +1,53 @@
+"""Bare weights are opened with the architecture of another file, and with nothing else of it."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from surgeon.checkpoint import open_model
+
+
+def trained_model(seed, *, epochs=1):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2, name="head")], name="m")
+    model.compile(keras.optimizers.Adam(0.1, name="adam"), "mse")
+    if epochs:
+        numbers = np.random.default_rng(seed)
+        model.fit(numbers.normal(size=(8, 4)), numbers.normal(size=(8, 2)), epochs=epochs, verbose=0)
+    return model
+
+
+@pytest.fixture
+def architecture(tmp_path):
+    trained_model(1).save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_optimizer_of_the_architecture_is_not_that_of_the_weights(tmp_path, architecture, compiled):
+    never_trained = trained_model(2, epochs=0)
+    if not compiled:
+        never_trained = keras.models.clone_model(never_trained)
+    never_trained.save_weights(tmp_path / "bare.weights.h5")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        model = open_model(tmp_path / "bare.weights.h5", architecture=architecture)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
+    assert int(model.optimizer.iterations) == 0
+    moments = [v for v in model.optimizer.variables if "momentum" in v.path or "velocity" in v.path]
+    assert len(moments) == 4
+    assert not any(np.any(v.numpy()) for v in moments)
+    assert np.array_equal(model.get_layer("head").kernel, never_trained.get_layer("head").kernel)
+
+
+def test_the_optimizer_of_the_weights_comes_along(tmp_path, architecture):
+    other = trained_model(3, epochs=2)
+    other.save_weights(tmp_path / "bare.weights.h5")
+    model = open_model(tmp_path / "bare.weights.h5", architecture=architecture)
+    assert int(model.optimizer.iterations) == 2
+    for mine, theirs in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
+        assert np.array_equal(mine.numpy(), theirs.numpy()), mine.path
