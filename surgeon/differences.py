@@ -45,8 +45,8 @@ class Difference:
         added: Layers that only the second model has.
         removed: Layers that only the first model has.
         renamed: Layers that have another name in the second model, and the same class and weights.
-        changed: Layers of another class, with another setting or weights of another shape, with what is
-            different.
+        changed: Layers of another class, with another setting, weights of another shape or state that
+            training now leaves alone (or no longer does), with what is different.
         moved: Layers that read other layers than before, with those.
         frozen: Weights of which less trains: path, trainable elements before and after.
         released: Weights of which more trains, likewise.
@@ -134,6 +134,8 @@ def diff(before: Any, after: Any) -> Difference:
             where = paths.join(path, name)
             if old.shape != new.shape:
                 changed.append((where, f"shape {old.shape} → {new.shape}"))
+            elif old.still != new.still:
+                changed.append((where, "the state holds still" if new.still else "the state moves again"))
             elif old.trainable != new.trainable:
                 moves = frozen if new.trainable < old.trainable else released
                 moves.append((where, old.trainable, new.trainable))

@@ -66,10 +66,15 @@ def _note(card: Card, side: Side) -> Note:
 
 
 def _moved(card: Card) -> list[str]:
-    """Count what stopped and what began to train, or, of moving statistics, to move."""
-    pairs = [(row.other, row.weight) for row in card.rows if row.other is not None]
+    """Count what came or went, what stopped and began to train, or, of moving statistics, to move."""
+    rows = [(row.other, row.weight) for row in card.rows if row.other is not None]
+    # What is gone is not frozen, and what of a weight of another shape was there before nobody can say.
+    sizes = [now.size - old.size for old, now in rows]
+    pairs = [(old, now) for old, now in rows if old.shape == now.shape]
     steps = [now.trainable - old.trainable for old, now in pairs]
     counts = {
+        "weights removed": -sum(size for size in sizes if size < 0),
+        "weights added": sum(size for size in sizes if size > 0),
         "newly frozen": -sum(step for step in steps if step < 0),
         "newly trainable": sum(step for step in steps if step > 0),
         "state held still": sum(now.size for old, now in pairs if now.still and not old.still),

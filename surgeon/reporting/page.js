@@ -50,7 +50,12 @@
     if (!row[4]) return "added";
     if (!row[5]) return "removed";
     if (row[1].indexOf(" → ") > 0) return "replaced";
-    var old = figures(row[3], 0), now = figures(row[3], 1);
+    var gone = figures(row[3], 0).total - figures(row[3], 1).total;
+    if (gone > 0) return number(gone) + " weights removed";
+    if (gone < 0) return number(-gone) + " weights added";
+    // What is gone is not frozen: only what both have is compared.
+    var both = row[3].filter(function (weight) { return weight[4] >= 0 && weight[5] >= 0; });
+    var old = figures(both, 0), now = figures(both, 1);
     if (now.trainable < old.trainable) return number(old.trainable - now.trainable) + " newly frozen";
     if (now.trainable > old.trainable) return number(now.trainable - old.trainable) + " newly trainable";
     if (now.still > old.still) return number(now.still - old.still) + " state held still";

@@ -88,7 +88,14 @@ def _row(old: Node | None, new: Node | None, old_id: str, new_id: str) -> list[A
 
 def _weights(old: Node | None, new: Node | None) -> list[list[Any]]:
     olds, news = ({weight.path: weight for weight in node.weights} if node else {} for node in (old, new))
-    return [_weight(path, olds.get(path), news.get(path)) for path in {**olds, **news}]
+    rows = []
+    for path in {**olds, **news}:
+        old_one, new_one = olds.get(path), news.get(path)
+        if old_one is not None and new_one is not None and old_one.shape != new_one.shape:
+            rows += [_weight(path, old_one, None), _weight(path, None, new_one)]
+        else:
+            rows.append(_weight(path, old_one, new_one))
+    return rows
 
 
 def _weight(path: str, old: Weight | None, new: Weight | None) -> list[Any]:

@@ -41,6 +41,17 @@ def test_one_card_may_have_both():
     assert notes(one(9, 0), one(2, 3))[1] == {"d": "7 newly frozen, 3 newly trainable"}
 
 
+def test_what_is_gone_is_not_called_frozen():
+    def one(units, trains):
+        build = Builder()
+        weights = (weight("kernel", (3, units), 3 * units), weight("bias", (units,), trains))
+        return build.graph(build.add("d", "Dense", build.input(), weights=weights))
+
+    assert notes(one(8, 8), one(5, 5))[1] == {"d": "12 weights removed"}
+    assert notes(one(5, 5), one(8, 8))[1] == {"d": "12 weights added"}
+    assert notes(one(8, 8), one(8, 0))[1] == {"d": "8 newly frozen"}
+
+
 def test_added_and_removed_layers_are_framed():
     before, after = Builder(), Builder()
     before.dense("old", before.input())
