@@ -79,13 +79,14 @@ def keep(
         still: Paths in it of the layers whose state holds still.
     """
     held = [(path, site) for path, site in weight_sites(graph).items() if _is_held(site, still)]
-    ways = _ways(journal, templates, {site.path for site in sites(graph)}) if held else []
+    known = {site.path: site.op for site in sites(graph)} if held else {}
+    ways = _ways(journal, templates, set(known)) if held else []
     parts: dict[str, Part] = {}
     quiet, adapted = set(), set()
     by_start = {way.start: way for way in ways}
     for path, site in held:
         way = next((by_start[outer] for outer in _outwards(site.layer) if outer in by_start), None)
-        if way is None:
+        if way is None or (_is_flagged(site) and _says_so(known[way.start], site, way.start)):
             continue
         if site.layer in still:
             quiet.add(paths.join(way.now, site.layer[len(way.start) + 1 :]))
@@ -101,7 +102,18 @@ def keep(
 
 def _is_held(site: WeightSite, still: frozenset[str]) -> bool:
     is_state = site.layer in still and site.weight.role == "state"
-    return is_state or isinstance(site.variable, PartialVariable)
+    return is_state or isinstance(site.variable, PartialVariable) or _is_flagged(site)
+
+
+def _is_flagged(site: WeightSite) -> bool:
+    """Whether a stock weight is frozen by a flag, its own or that of a layer inside of another."""
+    is_stock = site.weight.role == "parameter" and not isinstance(site.variable, PartialVariable)
+    return is_stock and not site.variable.trainable
+
+
+def _says_so(layer: Any, site: WeightSite, start: str) -> bool:
+    """Whether the config of a layer that is made anew says that a weight does not train."""
+    return not layer.trainable or (site.layer == start and getattr(layer, "lora_enabled", False))
 
 
 def _outwards(layer: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert, stores
 from surgeon.checkpoint.bytepath import executor
 from surgeon.checkpoint.sources import find_sources
+from surgeon.checkpoint.stamp import Stamp
 from surgeon.checkpoint.stores import upload
 from surgeon.errors import CheckpointError
 from tests.checkpoint.archives import archive, hdf5, members, write
@@ -104,6 +105,15 @@ def test_a_second_run_does_only_what_is_left(tmp_path):
     # Another state folder knows nothing of it, and overwrites nothing.
     other = convert(IN, [], OUT, state=tmp_path / "elsewhere")
     assert [failure.cause for failure in other.failed] == ["exists", "exists"]
+
+
+def test_the_state_of_a_map_is_that_of_its_shards():
+    put("a.weights.json", b'{"weight_map": {"/vars": ["b_00000.weights.h5"]}}')
+    put("b_00000.weights.h5", b"one")
+    before = Stamp.at(f"{IN}/a.weights.json")
+    assert before.still_holds(f"{IN}/a.weights.json")
+    put("b_00000.weights.h5", b"two")
+    assert not before.still_holds(f"{IN}/a.weights.json")
 
 
 def test_a_run_that_died_while_it_published_is_understood(tmp_path, monkeypatch):

@@ -121,6 +121,40 @@ def test_inside_attention():
     assert counts == {"mha/_query_dense/kernel": 0, "mha/_query_dense/bias": 9}
 
 
+FEWER_HEADS = sg.prune("mha", heads=[1])
+WITH_L2 = sg.configure("before", bias_regularizer="l2")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [WITH_L2, sg.configure("mha", dropout=0.1)],
+        [sg.prune("before", channels=[0]), FEWER_HEADS],
+        [WITH_L2, sg.rename("before", "start"), FEWER_HEADS],
+    ],
+    ids=["configure", "prune", "rename"],
+)
+def test_what_flags_of_stock_layers_froze(rules):
+    model = attention(layers.MultiHeadAttention(4, 3, name="mha"))
+    model.get_layer("before").kernel.trainable = False
+    model.get_layer("mha")._query_dense.trainable = False
+    tuned = operate(model, rules)
+    counts = trains(tuned, "before", "start", "mha/_query_dense")
+    frozen = {path for path in counts if "_query" in path or not path.endswith("/bias")}
+    assert {path for path, count in counts.items() if not count} == frozen
+    tuned.trainable = False
+    tuned.trainable = True
+    assert set(trains(tuned, "mha/_query_dense").values()) == {0}
+
+
+def test_flags_that_a_config_knows_of_are_left_to_it():
+    model = zoo.cnn()
+    model.get_layer("conv_1").trainable = False
+    tuned = operate(model, SETTING)
+    tuned.get_layer("conv_1").trainable = True
+    assert trains(tuned, "conv_1") == {"conv_1/kernel": 162}
+
+
 def test_adapters_lose_channels_too():
     model = sg.rewrite(zoo.cnn(), sg.lora("conv_1", rank=2))
     model.get_layer("conv_1").lora_kernel_b.assign(np.ones((2, 6), "float32"))
