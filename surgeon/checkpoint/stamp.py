@@ -23,6 +23,20 @@ def is_url(location: str | os.PathLike[str]) -> bool:
     return bool(found) and len(scheme) > 1 and scheme.replace("+", "").replace(":", "").isalnum()
 
 
+_OTHER_NAMES = {"s3a": "s3", "gcs": "gs", "abfss": "abfs", "az": "abfs"}
+
+
+def same_url(url: str) -> str:
+    """Return one name for a place on a store, whichever of its names it is called by.
+
+    Example:
+        >>> same_url("s3a://bucket/in/"), same_url("memory:///in"), same_url("folder")
+        ('s3://bucket/in', 'memory://in', 'folder')
+    """
+    scheme, found, rest = url.partition("://")
+    return f"{_OTHER_NAMES.get(scheme, scheme)}://{rest.strip('/')}" if found else url
+
+
 def is_map(location: str) -> bool:
     """Whether a place has the name of a map of sharded weights."""
     return location.lower().endswith(SUFFIX)

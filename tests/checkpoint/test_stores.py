@@ -185,6 +185,17 @@ def test_outputs_of_other_runs_and_the_output_itself_are_no_sources(tmp_path):
         convert(f"{IN}/a.keras", [], IN)
 
 
+@pytest.mark.parametrize(
+    ("source", "out"), [(IN, "memory:///bucket/in"), ("memory:///bucket/in/a.keras", f"{IN}/")]
+)
+def test_a_source_is_never_an_output_by_another_name(source, out):
+    before = put("a.keras")
+    with pytest.raises(CheckpointError, match="sources are never written to"):
+        convert(source, [], out)
+    assert STORE.find("/bucket") == ["/bucket/in/a.keras"]
+    assert STORE.cat_file("/bucket/in/a.keras") == before
+
+
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
     put("a.keras", filled(1))
     local = write(tmp_path / "a.keras", filled(1))
