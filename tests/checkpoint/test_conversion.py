@@ -247,7 +247,7 @@ def test_an_error_in_the_callback_stops_the_workers(folder, out):
 SCRIPT = """
 import sys
 from surgeon.checkpoint import conversion
-conversion._architecture = lambda model, temps: (model, "")
+conversion._architecture = lambda model, temps, allowed: (model, "")
 conversion.worker_command = lambda: [sys.executable, {fake!r}]
 print("started", flush=True)
 report = conversion.convert({source!r}, [], {out!r}, workers=2, model={log!r})
@@ -272,7 +272,7 @@ def test_a_killed_run_is_finished_by_the_next(folder, out, tmp_path, stop, monke
     names = [f"slow_{number}.keras" for number in range(8)]
     for name in names:
         write(folder / name)
-    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda model, temps: (model, ""))
+    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda model, temps, allowed: (model, ""))
     log = tmp_path / "log.json"
     log.write_text("{}")
     done = run_until_some_are_done(folder, out, log, stop)
