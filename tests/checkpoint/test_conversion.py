@@ -272,7 +272,9 @@ def test_a_killed_run_is_finished_by_the_next(folder, out, tmp_path, stop, monke
     names = [f"slow_{number}.keras" for number in range(8)]
     for name in names:
         write(folder / name)
-    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda model, temps, allowed: (model, ""))
+    monkeypatch.setattr(
+        "surgeon.checkpoint.conversion._architecture", lambda model, temps, allowed: (model, "")
+    )
     log = tmp_path / "log.json"
     log.write_text("{}")
     done = run_until_some_are_done(folder, out, log, stop)
