@@ -112,7 +112,7 @@ def _inspect_map(
         ValueError: If something is wrong.
         RefusedError: If a shard cannot be opened, or is no regular file.
     """
-    state = os.fstat(file.fileno())
+    stamp = Stamp.at(path)  # before anything is read
     data = file.read(budgets.json_size + 1)
     paths = [path.with_name(name) for name in shard_names(data, budgets)]
     layout, total, digest = read_shards(
@@ -120,7 +120,7 @@ def _inspect_map(
     )
     digest.update(data)
     # Of no scheme that `identity` knows: another state of the map is another source.
-    mark = Stamp.of_file(state).named(f"sharded:{digest.hexdigest()}")
+    mark = stamp.named(f"sharded:{digest.hexdigest()}")
     return Admitted(mark, layout, {}, total)
 
 

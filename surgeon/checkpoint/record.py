@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from surgeon.checkpoint.destination import Destination
 from surgeon.checkpoint.identity import is_damaged, is_read_again, still_is
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
 from surgeon.checkpoint.per_file import Job, Result
-from surgeon.checkpoint.sources import Source
-from surgeon.checkpoint.stamp import Fingerprint, Stamp, is_url
-from surgeon.checkpoint.stores import stamp_of
+from surgeon.checkpoint.sources import Kind, Source
+from surgeon.checkpoint.stamp import Fingerprint, Stamp
 from surgeon.errors import CheckpointError
 
 
@@ -151,7 +148,9 @@ class Record:
 def _is_as_in(row: Row, source: Source) -> bool:
     """Whether a source still has the stamp of its row."""
     try:
-        now = source.stamp or Stamp.of_file(os.stat(source.location))  # noqa: PTH116 - thousands of files
+        # A listing knows of a map alone, not of its shards.
+        listed = None if source.kind is Kind.SHARDED else source.stamp
+        now = listed or Stamp.at(source.location)
     except OSError:
         return False
     return now.size == row.size and now.mtime_ns == row.mtime_ns and str(now.inode) == row.inode
@@ -160,7 +159,7 @@ def _is_as_in(row: Row, source: Source) -> bool:
 def _identify(location: str, known: Fingerprint) -> Fingerprint | None:
     """Return the new fingerprint of a file whose bytes are still the known ones, else `None`."""
     try:
-        now = stamp_of(location) if is_url(location) else Stamp.of_file(Path(location).stat())
+        now = Stamp.at(location)
     except OSError:
         return None
     if now.size != known.size or not still_is(location, known.digest):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from surgeon.checkpoint.shards import is_shard_of
-from surgeon.checkpoint.stamp import Stamp, is_url
+from surgeon.checkpoint.stamp import Stamp, is_url, same_url
 from surgeon.checkpoint.stores import listed
 from surgeon.errors import CheckpointError
 
@@ -261,9 +261,9 @@ def remote_sources(url: str, out: str, since: datetime | None = None) -> Iterato
     left_out = tuple(
         found.relative.removesuffix(MARKER) for found in objects if found.relative.endswith(f"/{MARKER}")
     )
-    outputs = out.rstrip("/") + "/"
+    outputs = f"{same_url(out)}/"
     # Whoever names what lies in the output folder means it.
-    skips_outputs = not f"{url.rstrip('/')}/".startswith(outputs)
+    skips_outputs = not f"{same_url(url)}/".startswith(outputs)
     kinds = [(found, kind) for found in objects if (kind := Kind.of(found.relative))]
     maps = {found.relative for found, kind in kinds if kind is Kind.SHARDED}
     for found, kind in kinds:
@@ -271,7 +271,7 @@ def remote_sources(url: str, out: str, since: datetime | None = None) -> Iterato
         if key.startswith(left_out):  # of an empty tuple: never
             continue
         if (
-            (skips_outputs and found.url.startswith(outputs))
+            (skips_outputs and same_url(found.url).startswith(outputs))
             or f"/{STATE_FOLDER}/" in f"/{key}"
             or _is_shard(key, maps)
         ):
@@ -325,10 +325,10 @@ def _check_collisions(sources: list[Source], out: str | os.PathLike[str]) -> Non
                 "convert them in two runs into two folders"
             )
     remote = is_url(out)
-    beginning = os.fspath(out).rstrip("/") + "/" if remote else f"{out}{os.sep}"
+    beginning = f"{same_url(os.fspath(out))}/" if remote else f"{out}{os.sep}"
     targets = {beginning + output: source for output, source in by_output.items()}
     if remote:
-        taken = targets.keys() & {source.location for source in sources}
+        taken = targets.keys() & {same_url(source.location) for source in sources if source.is_remote}
     else:
         taken = _taken([source.location for source in sources if not source.is_remote], targets)
     for target in sorted(taken)[:1]:

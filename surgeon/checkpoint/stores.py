@@ -14,7 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from surgeon.checkpoint.stamp import Stamp
+from surgeon.checkpoint.budgets import DEFAULT
+from surgeon.checkpoint.stamp import Stamp, is_map, named_shards
 from surgeon.errors import CheckpointError
 
 _ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
@@ -113,14 +114,21 @@ def listed(url: str) -> list[Object]:
 
 
 def stamp_of(url: str) -> Stamp:
-    """Return the state of an object.
+    """Return the state of an object; of sharded weights, of the map and of all shards.
 
     Raises:
         OSError: If there is none, or it cannot be asked for.
     """
     store, path = open_store(url)
     with _told(url):
-        return _stamp(store.info(path))
+        stamp = _stamp(store.info(path))
+        if not is_map(path) or stamp.size > DEFAULT.json_size:
+            return stamp
+        names = named_shards(bytes(store.cat_file(path)))
+        beside = {
+            info["name"].rpartition("/")[2]: info for info in store.ls(path.rpartition("/")[0], detail=True)
+        }
+        return stamp.with_shards(_stamp(beside[name]) for name in names if name in beside)
 
 
 def download(url: str, target: Path) -> None:

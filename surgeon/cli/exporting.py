@@ -85,10 +85,10 @@ def export(
     """Write the graph of a model for other viewers."""
     options.check_model(model, architecture)
     if not tensorboard:
-        check_output(output, GRAPHS, force=force, sources=[model])
+        check_output(output, GRAPHS, force=force, sources=(model, architecture))
         shares = output.with_suffix(".frozen.json")
         if output.suffix.lower() == ".json":
-            check_output(shares, GRAPHS, force=force, sources=[model])
+            check_output(shares, GRAPHS, force=force, sources=(model, architecture))
     loaded = options.open_model(model, architecture, imports)
     import surgeon
 

@@ -137,6 +137,5 @@ def prefixed(nodes: Iterable[Node]) -> Iterator[Weight]:
     """Yield the weights of nodes, each path led by its node's name."""
     for node in nodes:
         for weight in node.weights:
-            yield Weight(
-                f"{node.name}/{weight.path}", weight.shape, weight.dtype, weight.role, weight.trainable
-            )
+            path = f"{node.name}/{weight.path}"
+            yield Weight(path, weight.shape, weight.dtype, weight.role, weight.trainable, weight.still)

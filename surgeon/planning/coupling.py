@@ -188,7 +188,7 @@ class _Walker:
             return self._use(depthwise_uses(node, given, made))
         if kind in ("Flatten", "Reshape"):
             return self._reshaped(node, given)
-        return given if kind in KEEPS and is_alone(node) else None
+        return given if kind in KEEPS and is_alone(node) and not _numbers_each(node) else None
 
     def _kernel(self, node: Node, given: Ids) -> Ids:
         groups, count = node.config.get("groups", 1), node.outputs[0].shape[-1] or 0
@@ -282,6 +282,15 @@ class _Walker:
 
 def _channels(shape: tuple[int | None, ...]) -> int | None:
     return shape[-1] if shape else None
+
+
+def _numbers_each(node: Node) -> bool:
+    """Whether a layer without weights has a setting for each channel: there would be one too many."""
+    config: Any = node.config
+    names = ("scale", "offset") if node.class_name == "Rescaling" else ()
+    noise = config.get("noise_shape") if node.class_name == "Dropout" else None
+    has_noise = noise is not None and noise[-1] not in (None, 1)
+    return has_noise or any(np.ndim(config[name]) > 0 for name in names)
 
 
 def _is_channels_last(node: Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from surgeon import paths
@@ -79,29 +79,43 @@ def keep(
         still: Paths in it of the layers whose state holds still.
     """
     held = [(path, site) for path, site in weight_sites(graph).items() if _is_held(site, still)]
-    ways = _ways(journal, templates, {site.path for site in sites(graph)}) if held else []
+    known = {site.path: site.op for site in sites(graph)} if held else {}
+    ways = _ways(journal, templates, set(known)) if held else []
     parts: dict[str, Part] = {}
     quiet, adapted = set(), set()
-    by_start = {way.start: way for way in ways}
+    by_start: dict[str, list[_Way]] = {}
+    for way in ways:
+        by_start.setdefault(way.start, []).append(way)
     for path, site in held:
-        way = next((by_start[outer] for outer in _outwards(site.layer) if outer in by_start), None)
-        if way is None:
-            continue
-        if site.layer in still:
-            quiet.add(paths.join(way.now, site.layer[len(way.start) + 1 :]))
-        own = path[len(way.start) + 1 :]
-        now = paths.join(way.now, own)
-        parts[now] = site.current
-        for takes in way.takes:
-            parts[now] = parts[now].at(takes.get(own, ()))
-        if way.adapted:
-            adapted.add(now)
+        for way in next((by_start[outer] for outer in _outwards(site.layer) if outer in by_start), ()):
+            if _is_flagged(site) and _says_so(known[way.start], site, way.start):
+                continue
+            if site.layer in still:
+                quiet.add(paths.join(way.now, site.layer[len(way.start) + 1 :]))
+            own = path[len(way.start) + 1 :]
+            now = paths.join(way.now, own)
+            parts[now] = site.current
+            for takes in way.takes:
+                parts[now] = parts[now].at(takes.get(own, ()))
+            if way.adapted:
+                adapted.add(now)
     return Kept(parts, frozenset(quiet), frozenset(adapted))
 
 
 def _is_held(site: WeightSite, still: frozenset[str]) -> bool:
     is_state = site.layer in still and site.weight.role == "state"
-    return is_state or isinstance(site.variable, PartialVariable)
+    return is_state or isinstance(site.variable, PartialVariable) or _is_flagged(site)
+
+
+def _is_flagged(site: WeightSite) -> bool:
+    """Whether a stock weight is frozen by a flag, its own or that of a layer inside of another."""
+    is_stock = site.weight.role == "parameter" and not isinstance(site.variable, PartialVariable)
+    return is_stock and not site.variable.trainable
+
+
+def _says_so(layer: Any, site: WeightSite, start: str) -> bool:
+    """Whether the config of a layer that is made anew says that a weight does not train."""
+    return not layer.trainable or (site.layer == start and getattr(layer, "lora_enabled", False))
 
 
 def _outwards(layer: str) -> Iterator[str]:
@@ -124,12 +138,14 @@ def _ways(journal: Sequence[Change], templates: Sequence[Template], known: set[s
     fresh: set[str] = set()
     for change in journal:
         moved = where_to(change, templates)
-        if change.kind in AS_IT_WAS and not any(covers(one, change.path) for one in fresh):
+        if change.kind in (*AS_IT_WAS, "unshared") and not any(covers(one, change.path) for one in fresh):
             way = next((one for one in ways if one.now == change.path), None)
             start = _start(change.path, moves, known) if way is None else None
             if start is not None:
                 ways.append(way := _Way(start, change.path))
-            if way is not None:
+            if way is not None and change.kind == "unshared":
+                ways += [replace(way, now=one, takes=[*way.takes]) for one in apart(change, templates)]
+            elif way is not None:
                 template = templates[change.slots[0]]
                 way.takes += [template.details["takes"]] if change.kind == "pruned" else []
                 way.adapted = way.adapted or template.how == "adapt_inputs"
@@ -157,6 +173,11 @@ def where_to(change: Change, templates: Sequence[Template]) -> str | None:
         template = templates[change.slots[0]]
         return paths.join(paths_beside(change.path, template.layer.name), template.details["at"])
     return paths_beside(change.path, change.arguments["name"]) if change.kind == "renamed" else None
+
+
+def apart(change: Change, templates: Sequence[Template]) -> list[str]:
+    """Return the paths of the layers that an edit gave to further calls of one that was shared."""
+    return [paths_beside(change.path, templates[slot].layer.name) for slot in change.slots]
 
 
 def covers(outer: str, path: str) -> bool:

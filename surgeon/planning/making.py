@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from surgeon.graph import Change, ModelGraph, Node, Weight
 from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, other_path, shrunk, weight_sites, with_held
-from surgeon.planning.keeping import covers, keep, where_to
+from surgeon.planning.keeping import apart, covers, keep, where_to
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
 from surgeon.planning.resolving import Resolver
 from surgeon.planning.surgery import Performed, Surgery
@@ -236,7 +237,9 @@ class _Maker:
             moved = where_to(change, surgery.templates)
             if moved is not None:
                 self._move_asks(change.path, moved)
-            if change.kind in ("replaced", "unshared", "shared", "removed"):
+            if change.kind == "unshared":
+                self._copy_asks(change.path, apart(change, surgery.templates))
+            if change.kind in ("replaced", "shared", "removed"):
                 self._drop_asks(change.path)
         for path in [p for p in self.asks if p not in self.weights]:
             asks, known = self.asks.pop(path), other_path(path, surgery.graph)
@@ -261,6 +264,18 @@ class _Maker:
             del self.asks[path]
         for path in [p for p in self.still if covers(layer, p)]:
             del self.still[path]
+
+    def _copy_asks(self, layer: str, others: Sequence[str]) -> None:
+        """Let what was asked of a layer be asked of those that were it until now."""
+        for path in [p for p in self.asks if covers(layer, p)]:
+            for other in others:
+                now = paths.join(other, path[len(layer) + 1 :])
+                pools = [tuple(now if one == path else one for one in ask.pool) for ask in self.asks[path]]
+                asked = zip(self.asks[path], pools, strict=True)
+                self.asks[now] = [replace(ask, pool=pool) for ask, pool in asked]
+        for path in [p for p in self.still if covers(layer, p)]:
+            for other in others:
+                self.still[paths.join(other, path[len(layer) + 1 :])] = self.still[path]
 
     def _move_asks(self, old: str, new: str) -> None:
         for path in [p for p in self.asks if covers(old, p)]:

@@ -173,6 +173,7 @@ class Hands:
 
     def _duplicate(self, rule: StructureRule, node: Node, calls: Any, *, alone: bool) -> None:
         del alone
+        _check_is_layer(rule, node)
         path = node.path
         for _ in range(rule.options["times"]):
             name = self.editor.free_name(node.path, f"{node.name}_copy")
@@ -238,10 +239,11 @@ class Hands:
         self.editor.replace_input(node.path, op, shape=shape, dtype=spec.dtype, slot=self._slot)
 
     def _unshare(self, rule: StructureRule, node: Node, calls: Any, *, alone: bool) -> None:
-        del alone, calls, rule
+        del alone, calls
         count = self._count(node)
         if count == 1:
             raise Skipped("it is called once")
+        _check_is_layer(rule, node)
         ops, slots = [], []
         for number in range(1, count):
             name = self.editor.free_name(node.path, f"{node.name}_{number}")
@@ -328,6 +330,16 @@ def _holds_rules(made: Any) -> bool:
     if isinstance(made, list | tuple):
         return bool(made) and isinstance(made[0], StructureRule)
     return isinstance(made, StructureRule)
+
+
+def _check_is_layer(rule: StructureRule, node: Node) -> None:
+    """Check that a layer can be copied with its weights.
+
+    Raises:
+        RuleError: If it is a model.
+    """
+    if node.inner is not None:
+        raise RuleError(f"{rule.failed_on(node)}: a nested model is not copied: inline(...) takes it apart")
 
 
 def _layer_of(one: Any) -> Any:

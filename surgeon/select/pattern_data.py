@@ -127,7 +127,7 @@ def target_to_data(target: Selector | Pattern) -> Any:
                 for one in links
             }
         }
-    seen: set[str] = set()
+    seen: dict[str, PatternNode] = {}
     data: dict[str, Any] = {"pattern": [_operand_to_data(one, seen) for one in target.outputs]}
     return data if target.exclusive else {**data, "exclusive": False}
 
@@ -144,16 +144,16 @@ def _links(target: Pattern) -> list[PatternNode]:
     return links if len(target.outputs) == 1 and target.exclusive else []
 
 
-def _operand_to_data(operand: Operand, seen: set[str]) -> dict[str, Any]:
+def _operand_to_data(operand: Operand, seen: dict[str, PatternNode]) -> dict[str, Any]:
     if isinstance(operand, AnyTensor):
         return {"any_tensor": operand.name}
     if isinstance(operand, Either):
         return {"either": [_operand_to_data(one, seen) for one in operand.alternatives]}
-    if operand.name in seen:
+    if seen.get(operand.name) == operand:  # alternatives may share a name, and be others
         return {"node": operand.name}
     data: dict[str, Any] = {"node": operand.name, "selector": operand.selector.to_data()}
     if operand.reads is not None:
         data["reads"] = [_operand_to_data(one, seen) for one in operand.reads]
     flags = {"commutative": operand.commutative, "optional": operand.is_optional}
-    seen.add(operand.name)
+    seen.setdefault(operand.name, operand)
     return data | {key: True for key, flag in flags.items() if flag}

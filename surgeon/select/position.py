@@ -26,7 +26,9 @@ class Position(Relative):
     def places(self, world: World) -> set[Place]:
         """Return the calls of the layers at these positions."""
         found = found_by(self.of, world)
-        layers = list(dict.fromkeys(node.path for _, node in found))
+        # What is inside of a nested model comes where the model is called, not after all others.
+        paths = {node.path for _, node in found}
+        layers = [path for path in dict.fromkeys(node.path for node in world.nodes) if path in paths]
         chosen = set(layers[slice(self.start, self.stop, self.step)])
         if not chosen:
             raise NoMatchError(f"{self}: {self.of} matches only {len(layers)} layers")

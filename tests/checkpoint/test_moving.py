@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from surgeon.checkpoint import Converted, Failed, convert
-from surgeon.checkpoint.bytepath import mover
+from surgeon.checkpoint.bytepath import mover, streams
 from surgeon.checkpoint.bytepath.archive import ArchiveWriter
 from surgeon.checkpoint.bytepath.executor import execute
 from surgeon.checkpoint.bytepath.streams import FileInput, Origin, Target
@@ -206,3 +206,19 @@ def test_ranges_out_of_order_are_read_aside(tmp_path):
         assert seen == data[1000:2_901_000]
         with pytest.raises(ValueError, match="beyond the end"):
             list(origin.range(2_899_999, 2))
+
+
+def test_the_last_spare_buffer_may_go_to_another_thread(tmp_path, monkeypatch):
+    class Raced(list[memoryview]):
+        """Is empty by the time that somebody who looked first comes to take something."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    monkeypatch.setattr(streams, "_spare", Raced())
+    path = tmp_path / "data"
+    path.write_bytes(b"x" * 1000)
+    with path.open("rb") as file:
+        origin = Origin(FileInput(file.fileno()), 0, 1000, lambda buffer: None)
+        assert b"".join(bytes(view) for view in origin.range(0, 1000)) == b"x" * 1000
+        origin.finish()

@@ -12,8 +12,12 @@ import pytest
 from surgeon.checkpoint import convert
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.opened import opened
+from surgeon.checkpoint.destination import Folder
 from surgeon.checkpoint.front_door import inspect
-from surgeon.checkpoint.sources import Kind, find_sources
+from surgeon.checkpoint.manifest import Manifest, Row
+from surgeon.checkpoint.record import Record
+from surgeon.checkpoint.sources import Kind, Source, find_sources
+from surgeon.checkpoint.stamp import Stamp
 from surgeon.errors import RefusedError
 from surgeon.rules import freeze, train
 from surgeon.select import channels
@@ -49,6 +53,17 @@ def test_shards_are_joined_and_numbers_are_kept(tmp_path):
     stock.load_weights(tmp_path / "out" / "big.weights.h5")
     assert_same_weights(weights_of(rewritten), weights_of(stock))
     assert len(convert(folder, RULES, tmp_path / "out", model=tmp_path / "model.keras").skipped) == 1
+    # A map is the same whatever the numbers are: what else is trained makes another source.
+    for variable in model.weights:
+        variable.assign(variable + 1)
+    (tmp_path / "later").mkdir()
+    model.save_weights(tmp_path / "later" / "big.weights.json", max_shard_size=300 / 2**30)
+    same = folder / "big.weights.json"
+    assert (tmp_path / "later" / same.name).read_bytes() == same.read_bytes()
+    for name in shards:
+        (tmp_path / "later" / name).replace(folder / name)
+    later = convert(folder, RULES, tmp_path / "out", model=tmp_path / "model.keras")
+    assert len(later.converted) == 1, later.to_json()
 
     kernel = model.get_layer("head").kernel
     kernel.assign(np.full(kernel.shape, np.nan))
@@ -109,6 +124,24 @@ def test_shards_are_read_as_one_file_and_watched(tmp_path):
         opened(path, Kind.SHARDED, tmp_path, DEFAULT),
     ):
         (tmp_path / names[1]).write_bytes(b"22")
+
+
+def test_what_is_known_of_a_source_is_known_of_its_shards(tmp_path):
+    shard = tmp_path / "b_00000.weights.h5"
+    shard.write_bytes(b"one")
+    path = write_map(tmp_path / "a.weights.json", {"/vars": [shard.name]})
+    source = Source.of(str(path), tmp_path, path.name, Kind.SHARDED)
+    place = Folder(tmp_path / "out")
+    write(tmp_path / "out" / source.output, b"made")
+    with Manifest(Path(":memory:")) as manifest:
+        row = Row(source.output, str(path), "rules", "done", 0.1, output_size=4, output_digest="crc32:1")
+        manifest.write(row.of(Stamp.at(path).named("sharded:1")))
+        assert Record(manifest, place, "rules", resume=True).finished(source) is not None
+        shard.write_bytes(b"two")
+        assert Record(manifest, place, "rules", resume=True).finished(source) is None
+        before = Stamp.at(path)
+        shard.unlink()
+        assert not before.still_holds(path)
 
 
 def test_shards_are_no_sources_of_their_own(tmp_path):

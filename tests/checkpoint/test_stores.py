@@ -13,6 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert, stores
 from surgeon.checkpoint.bytepath import executor
 from surgeon.checkpoint.sources import find_sources
+from surgeon.checkpoint.stamp import Stamp
 from surgeon.checkpoint.stores import upload
 from surgeon.errors import CheckpointError
 from tests.checkpoint.archives import archive, hdf5, members, write
@@ -106,6 +107,15 @@ def test_a_second_run_does_only_what_is_left(tmp_path):
     assert [failure.cause for failure in other.failed] == ["exists", "exists"]
 
 
+def test_the_state_of_a_map_is_that_of_its_shards():
+    put("a.weights.json", b'{"weight_map": {"/vars": ["b_00000.weights.h5"]}}')
+    put("b_00000.weights.h5", b"one")
+    before = Stamp.at(f"{IN}/a.weights.json")
+    assert before.still_holds(f"{IN}/a.weights.json")
+    put("b_00000.weights.h5", b"two")
+    assert not before.still_holds(f"{IN}/a.weights.json")
+
+
 def test_a_run_that_died_while_it_published_is_understood(tmp_path, monkeypatch):
     put("a.keras")
     put("b.keras")
@@ -173,6 +183,17 @@ def test_outputs_of_other_runs_and_the_output_itself_are_no_sources(tmp_path):
     assert len(find_sources(f"{IN}/first", tmp_path)) == 2
     with pytest.raises(CheckpointError, match="would take the place of a source"):
         convert(f"{IN}/a.keras", [], IN)
+
+
+@pytest.mark.parametrize(
+    ("source", "out"), [(IN, "memory:///bucket/in"), ("memory:///bucket/in/a.keras", f"{IN}/")]
+)
+def test_a_source_is_never_an_output_by_another_name(source, out):
+    before = put("a.keras")
+    with pytest.raises(CheckpointError, match="sources are never written to"):
+        convert(source, [], out)
+    assert STORE.find("/bucket") == ["/bucket/in/a.keras"]
+    assert STORE.cat_file("/bucket/in/a.keras") == before
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):

@@ -134,6 +134,7 @@ def test_usage_errors_have_exit_code_2(tmp_path, rules):
         write(path, b"")
     bare_folder.mkdir()
     text, new = write(tmp_path / "c.txt", b""), tmp_path / "new.keras"
+    config = write(tmp_path / "c.json", b"{}")
     copy = write(tmp_path / "copy.keras")
     bad_rules = write(tmp_path / "bad.yaml", b"rules:\n- freez: dense\n")
     cases: list[tuple[tuple[object, ...], str]] = [
@@ -152,6 +153,7 @@ def test_usage_errors_have_exit_code_2(tmp_path, rules):
         (("rewrite", model, "--rules", rules, "-o", model), "is what is read here"),
         (("rewrite", model, "--rules", rules, "-o", model, "--force"), "is what is read here"),
         (("rewrite", model, "--rules", rules, "-o", copy), "--force replaces it"),
+        (("export", bare, "--model", config, "-o", config, "--force"), "is what is read here"),
         (("rewrite", model, "--rules", bad_rules, "-o", new), f"{bad_rules}:2:"),
         (("rewrite", model, "--rules", rules, "-o", new, "--validate", "all"), "validate"),
         (("rewrite", model, "--rules", rules, "-o", new, "-d", tmp_path / "x.bmp"), "must end in .svg"),

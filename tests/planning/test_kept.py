@@ -121,6 +121,71 @@ def test_inside_attention():
     assert counts == {"mha/_query_dense/kernel": 0, "mha/_query_dense/bias": 9}
 
 
+def called_twice():
+    inputs = keras.Input((6,))
+    dense, norm = layers.Dense(6, name="dense"), layers.BatchNormalization(name="norm")
+    return keras.Model(inputs, layers.Dense(2, name="head")(norm(dense(norm(dense(inputs))))))
+
+
+SOME = [sg.train("dense", kernel=sg.channels([0, 1])), sg.freeze("norm")]
+APART = [sg.unshare("dense"), sg.unshare("norm")]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_was_frozen_in_a_layer_that_was_shared(at_once):
+    model = called_twice()
+    tuned = operate(model, [*SOME, *APART]) if at_once else operate(sg.rewrite(model, SOME), APART)
+    for name in ("dense", "dense_1"):
+        assert trains(tuned, f"{name}/") == {f"{name}/kernel": 12, f"{name}/bias": 6}
+    assert set(trains(tuned, "norm").values()) == {0}
+    state = [weight for node in sg.to_graph(tuned) for weight in node.weights if weight.role == "state"]
+    assert [weight.still for weight in state] == [True] * 4
+    later = [*APART, sg.rename("dense_1", "own"), sg.train("own", "kernel")]
+    further = operate(sg.rewrite(model, SOME), later)
+    assert trains(further, "own/kernel", "dense/kernel") == {"own/kernel": 36, "dense/kernel": 12}
+
+
+@pytest.mark.parametrize("over", ["weight", "model"])
+def test_what_a_criterion_is_to_choose_in_layers_that_were_one(over):
+    chosen = sg.train("dense", kernel=sg.elements(0.25, by="magnitude", over=over))
+    tuned = operate(called_twice(), [chosen, *APART])
+    assert trains(tuned, "dense/k", "dense_1/k") == {"dense/kernel": 9, "dense_1/kernel": 9}
+
+
+FEWER_HEADS = sg.prune("mha", heads=[1])
+WITH_L2 = sg.configure("before", bias_regularizer="l2")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [WITH_L2, sg.configure("mha", dropout=0.1)],
+        [sg.prune("before", channels=[0]), FEWER_HEADS],
+        [WITH_L2, sg.rename("before", "start"), FEWER_HEADS],
+    ],
+    ids=["configure", "prune", "rename"],
+)
+def test_what_flags_of_stock_layers_froze(rules):
+    model = attention(layers.MultiHeadAttention(4, 3, name="mha"))
+    model.get_layer("before").kernel.trainable = False
+    model.get_layer("mha")._query_dense.trainable = False
+    tuned = operate(model, rules)
+    counts = trains(tuned, "before", "start", "mha/_query_dense")
+    frozen = {path for path in counts if "_query" in path or not path.endswith("/bias")}
+    assert {path for path, count in counts.items() if not count} == frozen
+    tuned.trainable = False
+    tuned.trainable = True
+    assert set(trains(tuned, "mha/_query_dense").values()) == {0}
+
+
+def test_flags_that_a_config_knows_of_are_left_to_it():
+    model = zoo.cnn()
+    model.get_layer("conv_1").trainable = False
+    tuned = operate(model, SETTING)
+    tuned.get_layer("conv_1").trainable = True
+    assert trains(tuned, "conv_1") == {"conv_1/kernel": 162}
+
+
 def test_adapters_lose_channels_too():
     model = sg.rewrite(zoo.cnn(), sg.lora("conv_1", rank=2))
     model.get_layer("conv_1").lora_kernel_b.assign(np.ones((2, 6), "float32"))

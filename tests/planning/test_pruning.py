@@ -89,6 +89,25 @@ def test_refusals_say_why(make, rule, message):
         sg.plan(make(), rule)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Rescaling([0.1, 0.2, 0.3], name="own"),
+        layers.Rescaling(2.0, [0.0, 0.0, 0.0], name="own"),
+        layers.Dropout(0.5, noise_shape=(None, 1, 1, 3), name="own"),
+    ],
+    ids=["scale", "offset", "noise"],
+)
+def test_settings_for_each_channel_keep_them(layer):
+    inputs = keras.Input((4, 4, 2))
+    x = layer(layers.Conv2D(3, 1, name="conv")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    with pytest.raises(
+        sg.RuleError, match=r"'conv': its channels must stay: they are read or made by \w+ 'own'"
+    ):
+        sg.plan(model, sg.prune("conv", channels=[0]))
+
+
 def test_what_is_weakest_is_told_by_the_weights_that_a_layer_will_have():
     model = zoo.cnn()
     prune_it = sg.prune("conv_1", channels=0.5)

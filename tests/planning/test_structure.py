@@ -104,6 +104,18 @@ def test_what_is_unshared_computes_the_same_and_can_be_shared_again(recipe):
     assert len(together.weights) == len(model.weights)
 
 
+@pytest.mark.parametrize("rule", [sg.unshare("encoder"), sg.duplicate("encoder")], ids=["unshare", "twice"])
+def test_nested_models_are_not_copied(rule):
+    inner, inputs = keras.Input((4,), name="inner"), keras.Input((4,), name="inputs")
+    encoder = keras.Model(inner, layers.Dense(4, name="dense")(inner), name="encoder")
+    model = keras.Model(inputs, encoder(encoder(inputs)))
+    with pytest.raises(sg.RuleError, match=r"a nested model is not copied: inline"):
+        sg.plan(model, rule)
+    apart = sg.rewrite(model, [sg.inline("encoder"), sg.unshare("dense")])
+    inputs = zoo.sample_inputs(model)
+    assert_same_outputs(model(inputs), apart(inputs))
+
+
 def test_one_call_of_a_shared_layer():
     model = zoo.shared()
     rule = sg.replace(sg.name("again") & sg.where(lambda n: n.call_index == 0), layers.Dense(8), scope="call")

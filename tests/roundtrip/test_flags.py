@@ -58,3 +58,11 @@ def test_what_was_frozen_when_it_was_copied_trains_once_it_may(frozen):
     assert len(before) == 4
     for start, variable in zip(before, copy.trainable_variables, strict=True):
         assert (to_numpy(variable) != start).any(), variable.path
+
+
+def test_a_graph_says_of_all_its_weights_whether_they_hold_still():
+    model = with_statistics()
+    for each, still in ((model, False), (sg.rewrite(model, sg.freeze("bn")), True)):
+        rows = {weight.path: weight for weight in sg.to_graph(each).weights}
+        assert rows["bn/moving_mean"].still is still
+        assert not rows["head/kernel"].still

@@ -10,7 +10,7 @@ from hypothesis import given
 from surgeon.checkpoint.packing import digest_rules
 from surgeon.errors import RuleError
 from surgeon.rules import remove
-from surgeon.select import any_tensor, chain, isa, node, optional, pattern
+from surgeon.select import any_tensor, chain, either, isa, node, optional, pattern
 from surgeon.select.cursor import Cursor
 from surgeon.select.pattern_data import read_target, target_to_data
 from tests.select.nodes import PATTERNS
@@ -51,6 +51,16 @@ def test_a_node_that_came_before_is_called_by_its_name():
     data = target_to_data(both)
     assert data["pattern"][1] == {"node": "b", "selector": "b", "reads": [{"node": "stem"}]}
     assert read(data) == both
+
+
+def test_alternatives_that_share_a_name_stay_apart():
+    def ends_in(second):
+        act = either(node("act", isa("ReLU")), node("act", isa(second)))
+        return pattern(node("add", isa("Add"))(act, node("act", isa("ReLU"))))
+
+    for block in (ends_in("Dense"), ends_in("ReLU")):
+        assert read(json.loads(json.dumps(target_to_data(block)))) == block
+    assert digest_rules([remove(ends_in("Dense"))]) != digest_rules([remove(ends_in("ELU"))])
 
 
 def test_converters_tell_chains_in_another_order_apart():

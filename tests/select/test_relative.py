@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import networkx as nx
 import pytest
 from hypothesis import given, settings
@@ -86,3 +87,13 @@ def test_freezing_by_place():
 def test_what_depends_on_a_graph_needs_one():
     with pytest.raises(sg.RuleError, match="depends on the graph"):
         sg.first("a").matches(sg.to_graph(zoo.mlp())["head"])
+
+
+def test_layers_of_nested_models_count_where_their_model_is_called():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="in")], name="inner")
+    x = keras.Input((4,), name="x")
+    head = keras.layers.Dense(2, name="head")(inner(keras.layers.Dense(4, name="stem")(x)))
+    model = keras.Model(x, head)
+    dense = sg.isa("Dense")
+    assert [paths(model, sg.nth(dense, n)) for n in range(3)] == [["stem"], ["inner/in"], ["head"]]
+    assert paths(model, sg.last(dense)) == ["head"]

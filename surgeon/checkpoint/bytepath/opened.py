@@ -82,7 +82,7 @@ def _open_shards(
     """Open sharded weights as one HDF5 part: shard behind shard. The map stands where a config would."""
     with ExitStack() as stack:
         file = stack.enter_context(open_regular(path, root, refuse))
-        stamp, text = Stamp.of_file(os.fstat(file.fileno())), file.read(budgets.json_size + 1)
+        stamp, text = Stamp.at(path), file.read(budgets.json_size + 1)
         try:
             names = shard_names(text, budgets)
         except ValueError as error:

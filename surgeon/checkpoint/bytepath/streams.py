@@ -232,7 +232,7 @@ class Origin:
 
     def _advance(self) -> None:
         if len(self._buffers) < 2:
-            buffer = _spare.pop() if _spare else memoryview(mmap.mmap(-1, BLOCK + mmap.PAGESIZE))
+            buffer = _spare_buffer()
         else:
             buffer = self._buffers.pop(0)
             self._before_reuse(buffer)
@@ -244,6 +244,13 @@ class Origin:
         self._begin, self._end = self._end, self._end + wanted
         if self._look is not None:
             self._look(self._begin, self._block)
+
+
+def _spare_buffer() -> memoryview:
+    try:
+        return _spare.pop()  # another thread may take the last one at any moment
+    except IndexError:
+        return memoryview(mmap.mmap(-1, BLOCK + mmap.PAGESIZE))
 
 
 _spare: list[memoryview] = []
