@@ -76,7 +76,10 @@ def test_a_setting_wherever_it_hides(recipe, data):
 def test_a_block_becomes_one_layer(recipe, data):
     patient = Patient(recipe)
     path = patient.dense(data, linear=True)
-    apart = sg.rewrite(patient.model, sg.insert_after(path, layers.Activation("tanh", name="block_end")))
+    # In the precision of the layer before it, or the two round differently.
+    dtype = next(node.config["dtype"] for node in patient.graph if node.path == path)
+    end = layers.Activation("tanh", name="block_end", dtype=dtype)
+    apart = sg.rewrite(patient.model, sg.insert_after(path, end))
     block = sg.chain(dense=path, act="block_end")
 
     def fused(match):
