@@ -279,7 +279,8 @@ def prune(selector: Target, /, channels: Which | None = None, *, heads: Which | 
 def _which(word: str, given: Any) -> Any:
     if isinstance(given, bool | int | str) or (isinstance(given, float) and not 0 < given < 1):
         raise RuleError(
-            f"prune(..., {word}={given!r}): a fraction lies between 0 and 1; a list says which ones go"
+            f"prune(..., {word}={given!r}): a fraction lies between 0 and 1, a list says which ones go, "
+            "and a count is not taken"
         )
     if isinstance(given, float | slice):
         return given
