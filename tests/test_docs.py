@@ -29,6 +29,11 @@ def blocks(page, language):
     return [(text.count("\n", 0, m.start(2)) + 1, m[2]) for m in found if m[1] == language]
 
 
+def is_long(page):
+    """Whether what a page does takes too long for the tests that are run at every change."""
+    return page.parent.name == "tutorials" or page.stem == "pictures"
+
+
 def with_blocks(language):
     pages = [page for page in PAGES if blocks(page, language)]
     assert pages
@@ -38,7 +43,11 @@ def with_blocks(language):
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[pytest.mark.slow] if page.parent.name == "tutorials" else [], id=page.stem)
+        pytest.param(
+            page,
+            marks=[pytest.mark.slow] if is_long(page) else [],
+            id=page.stem,
+        )
         for page in PAGES
         if blocks(page, "python")
     ],

@@ -12,6 +12,7 @@ from keras import layers
 import surgeon as sg
 from surgeon import _keras
 
+pytestmark = pytest.mark.slow
 DEPTH = 5_000
 
 

@@ -19,6 +19,9 @@ RULES = [
 ]
 BUILDERS = {**zoo.ZOO, "tiny_bert": zoo.tiny_bert}
 
+QUICK = ("cnn", "mlp", "nested", "optional")
+"""Models that are trained without `slow`."""
+
 
 def inbound_counts(model):
     return [len(layer._inbound_nodes) for layer in zoo.every_layer(model)]
@@ -42,7 +45,15 @@ def test_identity_is_exact_and_the_patient_untouched(model):
     assert_same_weights(before, weights_of(model))
 
 
-def test_frozen_survives_training_clone_save_load_and_restore(model, tmp_path):
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(build, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, build in sorted(BUILDERS.items())
+    ],
+)
+def test_frozen_survives_training_clone_save_load_and_restore(build, tmp_path):
+    model = build()
     inputs = zoo.sample_inputs(model)
     rules = [rule for rule in RULES if _matches(model, rule)]
     tuned = sg.rewrite(model, rules)
