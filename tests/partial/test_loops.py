@@ -155,7 +155,8 @@ def test_a_constraint_sees_the_frozen_elements_that_were_loaded_since_the_last_s
     other.save_weights(tmp_path / "other.weights.h5")
     _fit_with_a_norm(model)
     model.load_weights(tmp_path / "other.weights.h5")
-    assert np.array_equal(_fit_with_a_norm(model), _fit_with_a_norm(other))
+    # Two compilations may round differently; what was there before the load is another model's.
+    assert np.allclose(_fit_with_a_norm(model), _fit_with_a_norm(other), rtol=1e-6, atol=1e-7)
 
 
 def test_a_constraint_sees_what_is_frozen_after_an_adjustment():
