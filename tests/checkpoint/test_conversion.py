@@ -300,7 +300,7 @@ def run_until_some_are_done(folder: Path, out: Path, log: Path, stop: signal.Sig
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_is_finished_by_the_next(folder, out, tmp_path, stop, monkeypatch):
-    names = [f"slow_{number}.keras" for number in range(8)]
+    names = [f"slow_{number:02}.keras" for number in range(24)]
     for name in names:
         write(folder / name)
     monkeypatch.setattr(
