@@ -71,3 +71,13 @@ def test_what_was_zero_has_not_moved_infinitely_far():
     (moved,) = sg.diff(model, tuned).retrained
     assert abs(moved.relative - 1) < 1e-6
     assert "by up to 0.4, 100.00% in all" in str(sg.diff(model, tuned))
+
+
+def test_moving_statistics_that_hold_still_are_a_difference():
+    model = zoo.cnn()
+    still = sg.rewrite(model, sg.freeze("bn_1", "moving_mean"))
+    there, back = sg.diff(model, still), sg.diff(still, model)
+    assert dict(there.changed)["bn_1/moving_mean"] == "the state holds still"
+    assert dict(back.changed)["bn_1/moving_mean"] == "the state moves again"
+    assert not there.frozen
+    assert not sg.diff(still, sg.rewrite(still, []))

@@ -74,21 +74,29 @@ def still_is(location: str | Path, name: str) -> bool:
 def is_damaged(location: str | Path) -> bool:
     """Whether a file begins like a checkpoint and is none: cut off, or, in an archive, with a wrong checksum.
 
-    Of an HDF5 file only what describes its arrays is looked at: it has no checksums.
+    Of an HDF5 file only what describes its arrays is looked at: it has no checksums. What cannot be opened
+    (a folder, a link to nothing) is not damaged, but something else.
     """
-    with _opened(location) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        head = file.read(HEAD)
-        if head and not head.startswith((b"PK\x03\x04", b"\x89HDF")):
-            return False
-        try:
-            if head.startswith(b"PK"):
-                return _name_members_of(location) is None
-            check_hdf5(head, size)
-            read_layout(Window(file, 0, size, DEFAULT.description), DEFAULT, with_texts=False)
-        except (ValueError, RefusedError):
-            return True
+    try:
+        with _opened(location) as file:
+            return _is_damaged(location, file)
+    except (OSError, RefusedError):
+        return False
+
+
+def _is_damaged(location: str | Path, file: BinaryIO) -> bool:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(HEAD)
+    if head and not head.startswith((b"PK\x03\x04", b"\x89HDF")):
+        return False
+    try:
+        if head.startswith(b"PK"):
+            return _name_members_of(location) is None
+        check_hdf5(head, size)
+        read_layout(Window(file, 0, size, DEFAULT.description), DEFAULT, with_texts=False)
+    except (ValueError, RefusedError):
+        return True
     return False
 
 

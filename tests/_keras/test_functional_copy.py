@@ -19,6 +19,8 @@ def two_inputs_one_unused():
     try:
         return keras.Model([first, second], output)
     except ValueError:
+        if not keras.__version__.startswith("3.12."):
+            raise
         pytest.skip("this Keras refuses an input that nothing reads (3.12)")
 
 

@@ -184,6 +184,23 @@ def test_what_is_no_checkpoint_is_left_alone_too(folder, out):
     assert convert(folder, [], out).exit_code == 0
 
 
+@pytest.mark.parametrize("what", ["a folder", "a link to nothing"])
+def test_what_stands_in_the_place_of_an_output_does_not_end_the_run(folder, out, what):
+    for name in "ab":
+        write(folder / f"{name}.keras")
+    convert(folder, [], out)
+    (out / "a.keras").unlink()
+    if what == "a folder":
+        (out / "a.keras").mkdir()
+    else:
+        (out / "a.keras").symlink_to(out / "nothing")
+    report = convert(folder, freeze("other"), out)
+    assert [failure.cause for failure in report.failed] == ["exists"]
+    assert [Path(each.output).name for each in report.converted] == ["b.keras"]
+    assert os.path.lexists(out / "a.keras")
+    assert leftovers(out) == []
+
+
 def test_one_run_at_a_time(folder, out):
     write(folder / "a.keras")
     convert(folder, [], out)

@@ -95,6 +95,17 @@ def test_names_are_data():
     assert "</script><script>alert(1)</script>" in [row[0] for row in data_of(html)]
 
 
+def test_a_weight_of_another_shape_is_one_that_went_and_one_that_came():
+    def one(units):
+        build = Builder()
+        return build.graph(build.add("d", "Dense", build.input(), weights=(weight("kernel", (3, units)),)))
+
+    graphs = one(8), one(5)
+    old, new = draw_pair(*graphs)
+    (row,) = [row for row in layer_rows(*graphs, old.members, new.members) if row[0] == "d"]
+    assert row[3] == [["kernel", "3×8", 24, 1, 24, -1], ["kernel", "3×5", 15, 1, -1, 15]]
+
+
 def test_rows_tell_both_sides():
     before, after = Builder(), Builder()
     before.dense("head", before.dense("old", before.input()))
