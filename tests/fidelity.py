@@ -11,6 +11,7 @@ import numpy as np
 import surgeon as sg
 from surgeon import _keras, paths
 from surgeon.graph import graph_to_json
+from surgeon.roundtrip.reading import live_tensors
 from tests import zoo
 from tests.helpers import same_bits, to_numpy
 
@@ -64,19 +65,32 @@ def portrait(model: Any) -> dict[str, Any]:
     return {
         "class": type(model),
         "name": model.name,
+        "inputs": _structure(_keras.functional_of(model).input),
+        "outputs": _structure(_keras.functional_of(model).output),
         "graph": graph_to_json(sg.to_graph(model)),
         "layers": {path: (type(layer), layer.name, _policy(layer)) for path, layer in layers},
         "flags": {path: _keras.trainable_flag(layer) for path, layer in layers},
         "order of weights": [seen[id(variable)] for variable in model.weights if id(variable) in seen],
         "variables": variables,
         "seeds": {path: [to_numpy(state) for state in _keras.seed_states(layer)] for path, layer in layers},
-        "masks": [_keras.get_keras_mask(tensor) is not None for tensor in model.outputs],
+        "masks": {
+            str(ref): _keras.get_keras_mask(tensor) is not None for ref, tensor in live_tensors(model).items()
+        },
         "attributes": {
             path: {name: path_of.get(id(value)) for name, value in attributes(layer)}
             for path, layer in layers
         },
         "calls": {path: len(_keras.inbound_nodes(layer)) for path, layer in layers},
     }
+
+
+def _structure(value: Any) -> Any:
+    """Return a structure of symbolic tensors as plain data, with the kinds and order of containers."""
+    if isinstance(value, dict):
+        return "dict", [(key, _structure(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value).__name__, [_structure(item) for item in value]
+    return value.name, value.shape, value.dtype
 
 
 def _describe(helper: Any) -> Any:
@@ -155,8 +169,9 @@ def assert_same_outputs(old: Any, new: Any) -> None:
     """Assert that two models give the same finite outputs, bit for bit, from the same state."""
     inputs = zoo.sample_inputs(old, batch=1)
     with _keras.without_gradients([*old.variables, *new.variables]):
-        olds, news = (keras.tree.flatten(model(inputs, training=False)) for model in (old, new))
-    assert len(olds) == len(news)
+        both = [model(inputs, training=False) for model in (old, new)]
+    keras.tree.assert_same_structure(*both)
+    olds, news = map(keras.tree.flatten, both)
     for number, (a, b) in enumerate(zip(map(to_numpy, olds), map(to_numpy, news), strict=True)):
         assert np.isfinite(a.astype("float64")).all(), f"output {number} is not finite: it proves nothing"
         assert same_bits(a, b), f"output {number} differs"

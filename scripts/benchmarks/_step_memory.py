@@ -27,22 +27,24 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["KERAS_BACKEND"] = options.backend
     import training
+    from _training_cases import CASES, dense
 
     # What Keras, its backend and their compilers take for themselves.
-    model, x, y, layer = training.dense(512, 2, "zeros")
+    case = dense(512, 2, "zeros")
     for variant in ("stock", "channels", "elements"):
-        warm = training.variants(model, layer, 0.1)[variant]()
-        training.compile_for(warm, options)
-        warm.train_on_batch(x, y)
-    del model, warm
+        warm = training.variants(case, 0.1)[variant]()
+        training.compile_for(warm, case, options)
+        warm.train_on_batch(case.x, case.y)
+    del case, warm
     gc.collect()
     before = resident("VmRSS")
     # Random numbers leave garbage behind that would count.
-    model, x, y, layer = training.CASES[options.case](start_with="zeros")
-    variant = training.variants(model, layer, options.fraction)[options.variant]()
-    del model
+    case = CASES[options.case](start_with="zeros")
+    x, y = case.x, case.y
+    variant = training.variants(case, options.fraction)[options.variant]()
+    training.compile_for(variant, case, options)
+    del case
     gc.collect()
-    training.compile_for(variant, options)
     variant.train_on_batch(x, y)
     if options.backend == "jax":
         print(planned(variant, x, y))

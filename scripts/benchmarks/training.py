@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _training_cases import CASES, Case
+
 
 def parse() -> argparse.Namespace:
     """Return the options; they are read before Keras is imported."""
@@ -52,10 +54,11 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
     import keras
 
     keras.utils.clear_session()
-    model, x, y, layer = CASES[case]()
-    found = {name: make() for name, make in variants(model, layer, fraction).items()}
+    subject = CASES[case]()
+    x, y = subject.x, subject.y
+    found = {name: make() for name, make in variants(subject, fraction).items()}
     for variant in found.values():
-        compile_for(variant, options)
+        compile_for(variant, subject, options)
         variant.train_on_batch(x, y)
         variant.predict_on_batch(x)
     steps = interleaved(
@@ -65,7 +68,9 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
         {name: lambda v=v: v.predict_on_batch(x) for name, v in found.items()}, options.repeats
     )
     slots = {name: slot_bytes(v) for name, v in found.items()}
-    memory = {name: peak_memory(case, name, fraction, options) for name in found} if options.memory else {}
+    memory = {}
+    if options.memory and subject.is_one_layer:
+        memory = {name: peak_memory(case, name, fraction, options) for name in found}
     for name in found:
         part = "" if name in ("stock", "frozen", "kernel frozen") else f" {fraction:.0%}"
         row = (
@@ -77,64 +82,70 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
         print(f"| {name}{part} | {' | '.join(row)} |", flush=True)
 
 
-def compile_for(model: Any, options: argparse.Namespace) -> None:
+def compile_for(model: Any, case: Case, options: argparse.Namespace) -> None:
     """Compile a variant as the options say."""
-    model.compile("adam", "mse", jit_compile=options.jit if options.backend == "tensorflow" else "auto")
+    model.compile("adam", case.loss, jit_compile=options.jit if options.backend == "tensorflow" else "auto")
 
 
-def variants(model: Any, layer: str, fraction: float) -> dict[str, Callable[[], Any]]:
-    """Return what makes the model in each variant; only `layer` differs."""
+def variants(case: Case, fraction: float) -> dict[str, Callable[[], Any]]:
+    """Return what makes the model in each variant; only the case's layers differ."""
     import surgeon as sg
 
     def copied() -> Any:
-        return sg.rewrite(model, [], validate="none")
+        return sg.rewrite(case.model, [], validate="none")
 
     def partly(selection: Any) -> Any:
-        return sg.rewrite(model, sg.train(layer, kernel=selection), validate="none")
+        return sg.rewrite(case.model, sg.train(case.selector, kernel=selection), validate="none")
 
     def frozen() -> Any:
         made = copied()
-        made.get_layer(layer).trainable = False
+        for layer in case.subjects(made):
+            layer.trainable = False
         return made
 
     def split(selection: Any) -> Any:
         made = partly(selection)
-        sg.split_compute(made, layer)
+        sg.split_compute(made, case.selector)
         return made
 
     channels, rows, elements = (kind(fraction, by="random") for kind in (sg.channels, sg.rows, sg.elements))
     made = {
         "stock": copied,
         "frozen": frozen,
-        "kernel frozen": lambda: sg.rewrite(model, sg.freeze(layer, "kernel"), validate="none"),
+        "kernel frozen": lambda: sg.rewrite(case.model, sg.freeze(case.selector, "kernel"), validate="none"),
         "channels": lambda: partly(channels),
         "rows": lambda: partly(rows),
         "elements": lambda: partly(elements),
-        "mask by hand": lambda: masked(model, layer, fraction),
+        "mask by hand": lambda: masked(case, fraction),
     }
-    if hasattr(model.get_layer(layer), "units"):
+    if case.is_one_layer and hasattr(case.model.get_layer(case.selector), "units"):
         made |= {"channels, split": lambda: split(channels), "rows, split": lambda: split(rows)}
     return made
 
 
-def masked(model: Any, layer: str, fraction: float) -> Any:
-    """Return the model with a mask in the layer's forward pass."""
+def masked(case: Case, fraction: float) -> Any:
+    """Return the model with a mask in the forward pass of each layer that counts."""
+    import surgeon as sg
+
+    copied = sg.rewrite(case.model, [], validate="none")
+    for layer in case.subjects(copied):
+        mask_kernel(layer, fraction)
+    return copied
+
+
+def mask_kernel(layer: Any, fraction: float) -> None:
+    """Let a layer compute with a kernel of which a mask keeps the gradient from most elements."""
     import numpy as np
     from keras import ops
 
-    import surgeon as sg
-
-    copied = sg.rewrite(model, [], validate="none")
-    subject = copied.get_layer(layer)
-    mask = (np.random.default_rng(0).random(subject.kernel.shape) < fraction).astype("float32")
-    base = type(subject)
+    mask = (np.random.default_rng(0).random(layer.kernel.shape) < fraction).astype("float32")
+    base = type(layer)
 
     def kernel(self: Any) -> Any:
         whole = base.kernel.fget(self)
         return whole * mask + ops.stop_gradient(whole * (1.0 - mask))
 
-    subject.__class__ = type(base.__name__, (base,), {"kernel": property(kernel)})
-    return copied
+    layer.__class__ = type(base.__name__, (base,), {"kernel": property(kernel)})
 
 
 def interleaved(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
@@ -167,40 +178,6 @@ def peak_memory(case: str, variant: str, fraction: float, options: argparse.Name
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1])
 
-
-def dense(units: int, batch: int, start_with: str) -> Any:
-    """Return a Dense of so many units between two cheap layers."""
-    import keras
-    import numpy as np
-
-    start = keras.Input((units,))
-    x = keras.layers.Rescaling(1.0)(start)
-    x = keras.layers.LayerNormalization(name="before")(x)  # the gradient of the inputs is needed
-    x = keras.layers.Dense(units, activation="relu", kernel_initializer=start_with, name="subject")(x)
-    model = keras.Model(start, keras.layers.Dense(1, name="head")(x))
-    return model, np.ones((batch, units), "float32"), np.ones((batch, 1), "float32"), "subject"
-
-
-def conv(filters: int, side: int, batch: int, start_with: str) -> Any:
-    """Return a 3 × 3 Conv2D between two cheap layers."""
-    import keras
-    import numpy as np
-
-    start = keras.Input((side, side, filters))
-    x = keras.layers.DepthwiseConv2D(1, name="before")(start)
-    x = keras.layers.Conv2D(
-        filters, 3, padding="same", activation="relu", kernel_initializer=start_with, name="subject"
-    )(x)
-    model = keras.Model(start, keras.layers.Dense(1, name="head")(keras.layers.GlobalAveragePooling2D()(x)))
-    return model, np.ones((batch, side, side, filters), "float32"), np.ones((batch, 1), "float32"), "subject"
-
-
-CASES: dict[str, Callable[[], Any]] = {
-    "dense_1024": lambda start_with="glorot_uniform": dense(1024, 256, start_with),
-    "dense_4096": lambda start_with="glorot_uniform": dense(4096, 64, start_with),
-    "conv_64": lambda start_with="glorot_uniform": conv(64, 28, 16, start_with),
-    "conv_256": lambda start_with="glorot_uniform": conv(256, 14, 16, start_with),
-}
 
 if __name__ == "__main__":
     main()

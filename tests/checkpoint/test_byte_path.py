@@ -77,7 +77,7 @@ def both(tmp_path_factory) -> Both:
     base = tmp_path_factory.mktemp("both")
     folder, stock = base / "in", base / "stock.keras"
     folder.mkdir()
-    for seed, rate in enumerate((0.01, 0.002, 0.0005)):
+    for seed, rate in enumerate((0.01, 0.002)):
         model(seed, rate, steps=2).save(folder / f"trained_{seed}.keras")
         model(seed).save(folder / f"plain_{seed}.keras")
         model(seed, rate).save(folder / f"compiled_{seed}.keras")
@@ -91,7 +91,7 @@ def both(tmp_path_factory) -> Both:
 
 def test_files_that_keras_converts_tell_their_architecture_too(both):
     names = {Path(done.source).name: done.architecture for done in both.by_keras.converted}
-    assert len(names) == 15
+    assert len(names) == 10
     # With or without an optimizer, the model is the same; a legacy file names its arrays in another way.
     assert len({name for file, name in names.items() if not file.startswith("legacy")}) == 1
     assert len(set(names.values())) == 2
@@ -123,8 +123,8 @@ def test_all_files_go_the_way_that_was_asked_for(both):
     assert both.by_bytes.failed == both.by_keras.failed == ()
     assert {done.how for done in both.by_bytes.converted} == {"bytes"}
     assert {done.how for done in both.by_keras.converted} == {"keras"}
-    assert len(both.by_bytes.converted) == 15
-    # Three learning rates are no three architectures.
+    assert len(both.by_bytes.converted) == 10
+    # Two learning rates are no two architectures.
     assert len(list((both.moved / ".surgeon" / "plans").glob("*.json"))) == 5
 
 
@@ -164,7 +164,7 @@ from surgeon.checkpoint import conversion, convert
 from surgeon.rules import load_rules
 conversion.worker_command = lambda: [sys.executable, "-c", "raise SystemExit('no worker is needed')"]
 report = convert(sys.argv[1], sys.argv[2], sys.argv[3], plans=sys.argv[4], workers=2)
-assert len(report.converted) == 3, report
+assert len(report.converted) == 2, report
 assert not {"keras", "tensorflow", "h5py"} & set(sys.modules)
 """
 
@@ -176,7 +176,7 @@ def test_plans_serve_further_runs_without_keras_and_give_the_same_bytes(both, tm
     folder.mkdir()
     for path in both.folder.glob("trained_*.keras"):
         shutil.copy(path, folder)
-    assert len(convert(folder, rules, tmp_path / "first", plans=plans).converted) == 3
+    assert len(convert(folder, rules, tmp_path / "first", plans=plans).converted) == 2
     command = [sys.executable, "-c", SCRIPT, folder, rules, tmp_path / "second", plans]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -234,7 +234,7 @@ def test_trusted_sources_and_files_named_by_sha256_give_the_same_bytes(both, tmp
         run_again(both, both.folder, out, **options)
         for path in (p for p in both.moved.iterdir() if p.is_file()):
             assert (out / path.name).read_bytes() == path.read_bytes()
-        assert len(run_again(both, both.folder, out, **options).skipped) == 15
+        assert len(run_again(both, both.folder, out, **options).skipped) == 10
 
 
 @pytest.mark.slow
@@ -259,6 +259,7 @@ def test_the_optimizer_is_left_out_where_that_is_asked_for(both, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_verify_finds_a_plan_that_is_wrong(both, tmp_path):
     source = both.folder / "plain_0.keras"
     assert run_again(both, source, tmp_path / "good", verify=1).failed == ()

@@ -208,6 +208,7 @@ def test_a_second_run_skips_what_is_done(run):
     assert contents(run.out) == before
 
 
+@pytest.mark.slow
 def test_a_model_and_its_json_say_the_same_as_its_file(run, tmp_path):
     source = run.folder / "bare_0.weights.h5"
     reports = [convert(source, RULES, tmp_path / "live", model=small_model(1))]
@@ -230,7 +231,7 @@ def test_a_model_and_its_json_say_the_same_as_its_file(run, tmp_path):
     ("rule", "reason"),
     [
         (freeze("konv"), "no layer matches 'konv'; close: 'conv'"),
-        (freeze("conv", "kernal"), "kernal"),
+        pytest.param(freeze("conv", "kernal"), "kernal", marks=pytest.mark.slow),
     ],
 )
 def test_a_rule_that_does_not_fit_is_each_files_failure(run, tmp_path, rule: Rule, reason):

@@ -33,6 +33,20 @@ def test_an_identity_rewrite_resumes_exactly(optimizer):
     assert_same_weights(weights_of(model), weights_of(same))
 
 
+def test_a_metric_starts_anew_and_is_not_shared():
+    error = keras.metrics.MeanSquaredError(name="error")
+    model = zoo.cnn()
+    model.compile("adam", "mse", metrics=[error])
+    x = zoo.sample_inputs(model, batch=8)
+    y = targets_for(model, x)
+    model.train_on_batch(x, y)
+    before = float(error.result())
+    same = sg.rewrite(model, [])
+    alone = same.evaluate(x, y * 0 + 100, verbose=0, return_dict=True)["error"]
+    assert float(error.result()) == before
+    assert alone > 2 * before
+
+
 def test_momentum_follows_the_elements_that_go_on_training():
     model, _, _ = trained("adam")
     tuned = sg.rewrite(model, sg.train("hidden", kernel=sg.channels([1, 4])))
