@@ -151,6 +151,7 @@ class Record:
             *(job.source.location, job.final, result.seconds, result.size, result.digest),
             *(result.notes, result.how, result.verified),
             architecture=result.architecture,
+            model=result.model,
         )
 
 

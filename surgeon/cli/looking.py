@@ -10,7 +10,7 @@ import typer
 
 from surgeon.cli import options
 from surgeon.cli.console import out, show, show_json
-from surgeon.cli.files import PAGES, PICTURES, check_output, writing
+from surgeon.cli.files import PAGES, PICTURES, check_output, draw, writing
 
 
 class Detail(StrEnum):
@@ -56,9 +56,7 @@ def diff(
     import surgeon
 
     difference = surgeon.diff(one, other)
-    if diagram is not None:
-        with writing(diagram, force=force) as temp:
-            difference.diagram(temp)
+    draw(difference, diagram, force=force)
     if as_json:
         show_json(difference)
     else:

@@ -186,6 +186,7 @@ def test_convert_reports_and_exits_by_outcome(tmp_path, rules):
     assert first.exit_code == 1
     assert "ValueError: no such layer" in first.stdout
     assert "1 converted (0 by moving bytes), 0 skipped, 1 failed" in first.stdout
+    assert "Sequential, 512 weights: 1 by Keras" in first.stdout
     (folder / "broken.keras").unlink()
     second = run("convert", folder, "--rules", rules, "-o", out, "--json")
     assert second.exit_code == 0
