@@ -35,7 +35,7 @@ def axes_of(theme: str, wide: float, high: float) -> tuple[Figure, Axes, Theme]:
     figure = Figure(figsize=(wide, high), layout="constrained", facecolor=colors.background)
     axes = figure.subplots()
     axes.set_facecolor(colors.background)
-    axes.tick_params(colors=colors.muted, labelsize=8)
+    axes.tick_params(which="both", colors=colors.muted, labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     for spine in axes.spines.values():
         spine.set_color(colors.border)
