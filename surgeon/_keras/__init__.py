@@ -41,6 +41,7 @@ from surgeon._keras.graphs import (
     start_graph,
 )
 from surgeon._keras.layers import (
+    adapted_weight,
     add_child_layer,
     all_variables,
     attributes,
@@ -100,6 +101,7 @@ __all__ = [
     "KerasVariable",
     "Operation",
     "accepts",
+    "adapted_weight",
     "add_child_layer",
     "all_variables",
     "attributes",

@@ -15,6 +15,13 @@ def child_layers(layer: Any) -> list[Any]:
     return list(layer._layers)
 
 
+def adapted_weight(layer: Any) -> Any:
+    """Return the weight that low-rank adapters of a layer are added to; `None` if it has none."""
+    if not getattr(layer, "lora_enabled", False):
+        return None
+    return next((value for name, value in vars(layer).items() if name in ("_kernel", "_embeddings")), None)
+
+
 def attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     """Yield the instance attributes of a layer, without Keras's own bookkeeping."""
     for name, value in vars(layer).items():

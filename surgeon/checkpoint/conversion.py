@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,7 +24,7 @@ from surgeon.checkpoint.bytepath.mover import Mover
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.config_text import digest_parts
 from surgeon.checkpoint.destination import Destination, destination
-from surgeon.checkpoint.engine import LocalEngine
+from surgeon.checkpoint.engine import LocalEngine, Seat
 from surgeon.checkpoint.manifest import Manifest
 from surgeon.checkpoint.outcome import ConversionReport, Outcome
 from surgeon.checkpoint.packing import digest_rules, pack_rules, read_rules
@@ -34,7 +35,7 @@ from surgeon.checkpoint.rehearsal import Rehearsal
 from surgeon.checkpoint.safetensors_out import SUFFIX
 from surgeon.checkpoint.settling import settled
 from surgeon.checkpoint.sources import MANIFEST, Source, absolute, find_sources
-from surgeon.checkpoint.worker_process import worker_command
+from surgeon.checkpoint.worker_process import WorkerProcess, worker_command
 from surgeon.errors import CheckpointError
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -126,7 +127,7 @@ def convert(
         to: `keras`, checkpoints of the same kind; `safetensors`, the weights alone, each under its path
             (`head/kernel`), without optimizer and config.
         dry_run: Whether to say only what would be done: every file passes the front door, nothing is written,
-            and Keras is not started.
+            and Keras is started only to see, on one file of each architecture, whether the rules fit.
         on_event: Called in this thread for each `Event`.
 
     Returns:
@@ -149,7 +150,7 @@ def convert(
     """
     started = time.monotonic()
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    _check_options(engine, workers, to, given)
+    _check_options(engine, workers, to, given, strict=strict, trust_source=trust_source)
     place = destination(out, state)
     steps = read_rules(rules)
     packed, digest = pack_rules(steps), _digest(steps, to, drop_optimizer=drop_optimizer)
@@ -174,16 +175,33 @@ def convert(
         common = common_key(steps, mark, imports, drop_optimizer=drop_optimizer, to=to)
         return Mover(store, common, trust=trust_source, sync=sync, sha256=sha256)
 
+    def order(architecture: str | None) -> dict[str, Any]:
+        return {
+            "rules": base64.b64encode(packed).decode(),
+            "architecture": architecture,
+            "imports": list(imports),
+            "drop_optimizer": drop_optimizer,
+            "names": to == "safetensors",
+        }
+
     if dry_run:
         with tempfile.TemporaryDirectory() as temporary:
-            _, mark = _architecture(model, Path(temporary), limits.allowed)
-        rehearsal = Rehearsal(place, limits, has_architecture=model is not None, mover=mover(mark))
-        told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
+            architecture, mark = _architecture(model, Path(temporary), limits.allowed)
+            seat = Seat(lambda: WorkerProcess(worker_command(), order(architecture), threading.Event()))
+            rehearsal = Rehearsal(
+                place,
+                limits,
+                has_architecture=model is not None,
+                mover=mover(mark),
+                ask=seat.ask if steps else None,
+            )
+            with closing(seat):
+                told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
         return _report(place, told, started)
     with _claimed(place) as temps:
         architecture, mark = _architecture(model, temps, limits.allowed)
         with Manifest(place.state / MANIFEST) as manifest:
-            record = Record(manifest, place, digest + mark, resume=resume)
+            record = Record(manifest, place, digest + mark, resume=resume, strict=limits.strict)
             outcomes: list[Outcome | None] = [record.finished(source) for source in found]
             jobs = [
                 Job(
@@ -198,14 +216,8 @@ def convert(
             done = len(found) - len(jobs)
             manifest.begin(len(found), done)
             tell(Event("found", done, len(found)))
-            order = {
-                "rules": base64.b64encode(packed).decode(),
-                "architecture": architecture,
-                "imports": list(imports),
-                "drop_optimizer": drop_optimizer,
-                "names": to == "safetensors",
-            }
-            running = (RayEngine if engine == "ray" else LocalEngine)(worker_command(), order, workers)
+            started_by = RayEngine if engine == "ray" else LocalEngine
+            running = started_by(worker_command(), order(architecture), workers)
             happened = running.run(jobs, PerFile(limits, architecture is not None, mover(mark)))
             events = settled(happened, record, workers if place.is_store else 0)
             with closing(happened), closing(events):
@@ -221,11 +233,24 @@ def convert(
     return _report(place, outcomes, started)
 
 
-def _check_options(engine: str, workers: int, to: str, sources: Iterable[str | os.PathLike[str]]) -> None:
+def _check_options(
+    engine: str,
+    workers: int,
+    to: str,
+    sources: Iterable[str | os.PathLike[str]],
+    *,
+    strict: bool,
+    trust_source: bool,
+) -> None:
     if engine not in ("local", "ray"):
         raise CheckpointError(f"engine={engine!r}: there are 'local' and 'ray'")
     if to not in ("keras", "safetensors"):
         raise CheckpointError(f"to={to!r}: there are 'keras' and 'safetensors'")
+    if strict and trust_source:
+        raise CheckpointError(
+            "strict (--strict) refuses files with NaN, and trust_source (--trust-source) does not look for "
+            "them: leave one of them out"
+        )
     if workers < 1:
         raise CheckpointError(f"workers={workers}: at least one is needed")
     if engine == "ray" and any(os.fspath(each).startswith("memory://") for each in sources):
@@ -250,6 +275,7 @@ def _rehearse(
     done = len(found) - len(left)
     tell(Event("found", done, len(found)))
     for number in left:
+        tell(Event("started", done, len(found), found[number]))
         outcomes[number] = outcome = rehearsal.look(found[number])
         done += 1
         tell(Event("finished", done, len(found), found[number], outcome))

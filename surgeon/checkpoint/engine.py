@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from surgeon.checkpoint.per_file import Ask, Job, Result
+from surgeon.checkpoint.asking import Ask
+from surgeon.checkpoint.per_file import Job, Result
 from surgeon.checkpoint.worker_process import StoppedError, WorkerLostError, WorkerProcess
 
 FILES_PER_WORKER = 200
@@ -90,7 +91,7 @@ class LocalEngine:
         except BaseException as error:  # noqa: BLE001 - handed to the thread that reads, which raises it
             happened.put(error)
         finally:
-            seat.clear()
+            seat.close()
 
 
 class Seat:
@@ -108,7 +109,7 @@ class Seat:
     def ask(self, request: Mapping[str, Any], timeout: float, memory_limit: int | None) -> Mapping[str, Any]:
         """Ask the worker; see `WorkerProcess.ask`."""
         if self._served >= FILES_PER_WORKER:
-            self.clear()
+            self.close()
         if self._worker is None:
             self._worker, self._served = self._start(), 0
         self._served += 1
@@ -119,7 +120,7 @@ class Seat:
             self._worker = None
             raise
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """End the worker, if there is one."""
         if self._worker is not None:
             self._worker.kill()

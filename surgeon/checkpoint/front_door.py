@@ -13,6 +13,7 @@ from typing import Any
 
 from surgeon.checkpoint.budgets import DEFAULT, Budgets
 from surgeon.checkpoint.config_check import check_config
+from surgeon.checkpoint.describing import described
 from surgeon.checkpoint.hdf5 import HEAD, Layout, Window, check_hdf5, read_layout
 from surgeon.checkpoint.json_check import bounded_json
 from surgeon.checkpoint.shards import read_shards, shard_names
@@ -31,12 +32,14 @@ class Admitted:
         layout: Where its arrays lie (in the weights, for an archive).
         members: Members of the archive by name; empty for HDF5 files.
         size: Bytes of the file, or of all shards.
+        model: What a person knows the model by.
     """
 
     fingerprint: Fingerprint
     layout: Layout
     members: Mapping[str, Member]
     size: int
+    model: str = ""
 
 
 def admit(
@@ -100,7 +103,7 @@ def inspect(
         except OSError as error:
             raise refuse(None, f"cannot be read: {error}") from error
     mark = Stamp.of_file(state).named(digest)
-    return Admitted(mark, layout, members, state.st_size)
+    return Admitted(mark, layout, members, state.st_size, described(config, layout))
 
 
 def _inspect_map(
@@ -121,7 +124,7 @@ def _inspect_map(
     digest.update(data)
     # Of no scheme that `identity` knows: another state of the map is another source.
     mark = stamp.named(f"sharded:{digest.hexdigest()}")
-    return Admitted(mark, layout, {}, total)
+    return Admitted(mark, layout, {}, total, described({}, layout))
 
 
 def refuser(path: str | Path) -> Refuse:

@@ -52,6 +52,17 @@ CREATE TABLE IF NOT EXISTS run (  -- the last one: one row
 """
 
 
+_REPLACING_TABLE = """
+CREATE TABLE IF NOT EXISTS replacing (  -- what an output is that a run was about to replace
+    output TEXT PRIMARY KEY,
+    size   INTEGER,
+    digest TEXT NOT NULL
+) WITHOUT ROWID
+"""
+Content = tuple[int | None, str]
+"""Bytes of a file, and a name for its content."""
+
+
 class Run(NamedTuple):
     """What the manifest says of the last run; the fields are the columns."""
 
@@ -155,6 +166,7 @@ class Manifest:
                         self._database.execute(f"PRAGMA user_version = {_VERSION}")
                 with self._database:
                     self._database.execute(_RUN_TABLE)
+                    self._database.execute(_REPLACING_TABLE)
             except BaseException:
                 self._database.close()
                 raise
@@ -170,10 +182,19 @@ class Manifest:
         with self._explained():
             return {row.output: row for row in map(Row._make, self._database.execute(_SELECT))}
 
-    def write(self, row: Row) -> None:
-        """Write a row and sync it to disk before returning."""
+    def write(self, row: Row, *, replacing: Content | None = None) -> None:
+        """Write a row and sync it to disk before returning.
+
+        Args:
+            row: The row.
+            replacing: With `publishing`, what is there until the output gets its name.
+        """
         with self._explained(), self._database:
             self._database.execute(_INSERT, row)
+            if replacing is not None:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO replacing VALUES (?, ?, ?)", (row.output, *replacing)
+                )
             if self._counts and row.state != "publishing":
                 done = row.state == "done"
                 self._database.execute(
@@ -181,6 +202,12 @@ class Manifest:
                     "written = written + ?",
                     (time.time(), done, not done, (done and row.output_size) or 0),
                 )
+
+    def replacing(self, output: str) -> list[Content]:
+        """Return what an output may still be if a run died while it replaced it."""
+        with self._explained():
+            found = self._database.execute("SELECT size, digest FROM replacing WHERE output = ?", (output,))
+            return list(found)
 
     def begin(self, found: int, skipped: int) -> None:
         """Begin to count for this run; `skipped` of its files were done before."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 How = Literal["bytes", "keras"]
 Cause = Literal["refused", "error", "timeout", "memory", "crash", "changed", "exists"]
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Converted:
         verified: Whether the numbers of the source were checked against a checksum. Bare weights and
             legacy files have none.
         architecture: A name for what it has in common with files of one architecture; may be empty.
+        model: What a person knows its model by: name, class, how many layers and weights.
     """
 
     source: str
@@ -39,6 +42,7 @@ class Converted:
     how: How = "keras"
     verified: bool = True
     architecture: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Planned:
         how: `bytes` or `keras`.
         architecture: A name for what it has in common with files of one architecture; may be empty.
         reason: Why that way.
+        model: What a person knows its model by: name, class, how many layers and weights.
     """
 
     source: str
@@ -88,6 +93,7 @@ class Planned:
     how: How
     architecture: str
     reason: str
+    model: str = ""
 
 
 Outcome = Converted | Failed | Skipped | Planned
@@ -123,6 +129,19 @@ class ConversionReport:
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Failed))
 
     @property
+    def reasons(self) -> dict[tuple[Cause, str], list[str]]:
+        """The sources that were not converted, by what was wrong with them: the same words come once."""
+        groups: dict[tuple[Cause, str], list[Failed]] = {}
+        for each in self.failed:
+            # Reasons of many files that already are where outputs go name each its own.
+            reason = each.reason.replace(each.output, "the output").replace(each.source, "the file")
+            groups.setdefault((each.cause, reason), []).append(each)
+        return {
+            (cause, reason if len(alike) > 1 else alike[0].reason): [each.source for each in alike]
+            for (cause, reason), alike in groups.items()
+        }
+
+    @property
     def skipped(self) -> tuple[Skipped, ...]:
         """The files that an earlier run had finished."""
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Skipped))
@@ -139,6 +158,15 @@ class ConversionReport:
         outcomes: tuple[Converted | Planned, ...] = (*self.converted, *self.planned)
         for outcome in outcomes:
             found.setdefault(outcome.architecture, Counter())[outcome.how] += 1
+        return found
+
+    @property
+    def models(self) -> dict[str, str]:
+        """What a person knows the model of each architecture by; of the first file, where names differ."""
+        found: dict[str, str] = {}
+        outcomes: tuple[Converted | Planned, ...] = (*self.converted, *self.planned)
+        for outcome in outcomes:
+            found[outcome.architecture] = found.get(outcome.architecture) or outcome.model
         return found
 
     @property
@@ -161,6 +189,7 @@ class ConversionReport:
                 "totals": totals,
                 "causes": dict(Counter(outcome.cause for outcome in self.failed)),
                 "architectures": self.architectures,
+                "models": self.models,
                 "files": rows,
             },
             indent=2,
@@ -173,5 +202,17 @@ class ConversionReport:
                 f"{len(self.planned)} to be converted, {len(self.skipped)} done, {len(self.failed)} refused"
             )
         lines = [f"{counts} in {self.seconds:.1f} s"]
-        lines += [f"  {failure.source}: {failure.reason}" for failure in self.failed]
+        lines += [f"  {some(names)}: {reason}" for (_, reason), names in self.reasons.items()]
         return "\n".join(lines)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many there are if they are many.
+
+    Example:
+        >>> some(["a.keras"]), some(["a", "b", "c", "d", "e"])
+        ('a.keras', '5 files (a, b, c, ...)')
+    """
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names):,} files ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"

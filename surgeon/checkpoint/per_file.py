@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from surgeon.checkpoint.architecture import name_of
+from surgeon.checkpoint.asking import Ask, FileFailedError, answer_to
 from surgeon.checkpoint.budgets import DEFAULT, GIB, Budgets
 from surgeon.checkpoint.bytepath.finite import not_finite
 from surgeon.checkpoint.bytepath.mover import Look, Mover
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.front_door import Admitted, inspect
 from surgeon.checkpoint.hdf5 import Layout
-from surgeon.checkpoint.outcome import Cause, Failed, How
+from surgeon.checkpoint.outcome import Failed, How
 from surgeon.checkpoint.safetensors_out import write_safetensors
 from surgeon.checkpoint.sources import Kind, Source
 from surgeon.checkpoint.spool import at_hand
 from surgeon.checkpoint.stamp import Fingerprint, Stamp
-from surgeon.checkpoint.worker_process import WorkerLostError
 from surgeon.errors import CheckpointError, RefusedError, RuleError
 
 STATE = "surgeon_state"
@@ -30,9 +30,6 @@ STATE = "surgeon_state"
 
 NO_ARCHITECTURE = "weights without an architecture; say which model they belong to: model=… (--model)"
 _CHANGED = "changed while it was being converted; convert it again when it rests"
-
-Ask = Callable[[Mapping[str, Any], float, int | None], Mapping[str, Any]]
-"""Asks a worker: `(request, timeout in seconds, memory limit in bytes)` -> answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +93,7 @@ class Made:
     how: How
     verified: bool
     architecture: str = ""
+    model: str = ""
 
 
 Result = Made | Failed
@@ -112,14 +110,6 @@ class PerFile:
     def __call__(self, job: Job, ask: Ask) -> Result:
         """Convert one file up to, and not including, its final name."""
         return process(job, ask, self.limits, has_architecture=self.has_architecture, mover=self.mover)
-
-
-class _FileFailedError(Exception):
-    """Ends the work on one file."""
-
-    def __init__(self, cause: Cause, reason: str) -> None:
-        super().__init__(reason)
-        self.cause: Cause = cause
 
 
 def process(
@@ -139,12 +129,12 @@ def process(
     source = job.source
     try:
         if source.fault:
-            raise _FileFailedError("refused", source.fault)
+            raise FileFailedError("refused", source.fault)
         if source.kind.is_bare and not has_architecture:
-            raise _FileFailedError("refused", NO_ARCHITECTURE)
+            raise FileFailedError("refused", NO_ARCHITECTURE)
         with ExitStack() as stack:
             made = _Conversion(job, ask, limits, started, stack).run(mover)
-    except _FileFailedError as error:
+    except FileFailedError as error:
         job.temp.unlink(missing_ok=True)
         return Failed(source.location, job.final, time.monotonic() - started, error.cause, str(error))
     return made
@@ -164,9 +154,9 @@ class _Conversion:
         try:
             return self._stack.enter_context(at_hand(source, self._job.temp.parent))
         except RefusedError as error:
-            raise _FileFailedError("refused", self._short(error)) from error
+            raise FileFailedError("refused", self._short(error)) from error
         except (OSError, CheckpointError) as error:
-            raise _FileFailedError("error", f"cannot be copied from its store: {error}") from error
+            raise FileFailedError("error", f"cannot be copied from its store: {error}") from error
 
     @property
     def _here(self) -> Source:
@@ -199,13 +189,13 @@ class _Conversion:
                 return self._noted(made, mover.store.why_not(first.key))
             notes = (*answer["notes"], *self._dropped(admitted.layout))
             plan = BytePlan.from_json(str(answer["plan"]))
-            mover.store.add(replace(plan, notes=notes, names=answer.get("names", {})))
+            mover.store.add(replace(plan, notes=notes, names=answer.get("names", {}), model=admitted.model))
             # The first file of an architecture comes out like all others.
             self._job.temp.unlink(missing_ok=True)
             moved = self._move(mover)
             if isinstance(moved, Made):
                 return moved
-        raise _FileFailedError("changed", _CHANGED)
+        raise FileFailedError("changed", _CHANGED)
 
     @staticmethod
     def _why_keras(key: str | None, mover: Mover) -> str | None:
@@ -227,17 +217,17 @@ class _Conversion:
         try:
             moved = mover.move(job.source, job.temp)
         except RefusedError as error:
-            raise _FileFailedError("refused", self._short(error)) from error
+            raise FileFailedError("refused", self._short(error)) from error
         except ValueError as error:
-            raise _FileFailedError("refused", str(error)) from error
+            raise FileFailedError("refused", str(error)) from error
         except (RuleError, CheckpointError) as error:
-            raise _FileFailedError("error", str(error)) from error
+            raise FileFailedError("error", str(error)) from error
         except OSError as error:
-            raise _FileFailedError("error", f"cannot be copied: {error}") from error
+            raise FileFailedError("error", f"cannot be copied: {error}") from error
         if isinstance(moved, Look):
             return moved
         if not moved.stamp.still_holds(job.source.location):
-            raise _FileFailedError("changed", _CHANGED)
+            raise FileFailedError("changed", _CHANGED)
         notes = (*moved.plan.notes, *self._finite(moved.found.not_finite))
         self._compare()
         mark = moved.stamp.named(moved.source)
@@ -245,6 +235,7 @@ class _Conversion:
         made = Made(
             *(job, mark, moved.size, moved.output, seconds, notes, "bytes", moved.found.verified),
             architecture=moved.plan.key[:12],
+            model=moved.plan.model,
         )
         return self._packed(made, moved.plan.names)
 
@@ -255,7 +246,7 @@ class _Conversion:
                 source.path, source.kind, root=source.root, budgets=limits.budgets, allowed=limits.allowed
             )
         except RefusedError as error:
-            raise _FileFailedError("refused", self._short(error)) from error
+            raise FileFailedError("refused", self._short(error)) from error
 
     def _by_keras(self, admitted: Admitted, trace_as: str | None) -> tuple[Made, Mapping[str, Any]]:
         job, here = self._job, self._here
@@ -265,7 +256,7 @@ class _Conversion:
         if self._copied[1] is not None:
             mark = self._copied[1].named(mark.digest)
         if not mark.still_holds(job.source.location):
-            raise _FileFailedError("changed", _CHANGED)
+            raise FileFailedError("changed", _CHANGED)
         made_of = self._admit_output()
         output = made_of.fingerprint
         if job.source.kind is Kind.SHARDED:
@@ -278,6 +269,7 @@ class _Conversion:
         made = Made(
             *(job, mark, output.size, output.digest, seconds, notes, "keras", verified),
             architecture=name_of(admitted.layout),
+            model=admitted.model,
         )
         return self._packed(made, answer.get("names", {})), answer
 
@@ -293,7 +285,7 @@ class _Conversion:
             )
             packed.replace(job.temp)
         except (ValueError, OSError) as error:
-            raise _FileFailedError("error", f"cannot become safetensors: {error}") from error
+            raise FileFailedError("error", f"cannot become safetensors: {error}") from error
         finally:
             packed.unlink(missing_ok=True)
         return replace(made, size=size, digest=digest, seconds=time.monotonic() - self._started)
@@ -310,13 +302,7 @@ class _Conversion:
             "temp": str(job.temp),
             **more,
         }
-        try:
-            answer = self._ask(request, limits.timeout, limits.memory_for(size))
-        except WorkerLostError as error:
-            raise _FileFailedError(error.cause, str(error)) from error
-        if not answer["ok"]:
-            raise _FileFailedError("refused" if answer.get("refused") else "error", str(answer["reason"]))
-        return answer
+        return answer_to(request, self._ask, limits.timeout, limits.memory_for(size))
 
     def _compare(self) -> None:
         """Let Keras convert one in so many files, too."""
@@ -329,7 +315,7 @@ class _Conversion:
         more = f" and {len(bad) - 3} more arrays" if len(bad) > 3 else ""
         note = f"NaN or infinite values in {', '.join(bad[:3])}{more}"
         if self._limits.strict:
-            raise _FileFailedError("refused", note)
+            raise FileFailedError("refused", note)
         return (note,)
 
     def _admit_output(self) -> Admitted:
@@ -344,7 +330,7 @@ class _Conversion:
                 allowed=limits.allowed,
             )
         except RefusedError as error:
-            raise _FileFailedError("error", f"the output would not be readable: {error}") from error
+            raise FileFailedError("error", f"the output would not be readable: {error}") from error
 
     def _short(self, error: RefusedError) -> str:
         # The report has a column for the file already.
@@ -365,6 +351,6 @@ def _check_arrays(source: Layout, output: Layout, *, replaced: bool) -> None:
             continue
         other = output.datasets.get(path)
         if other is None and not replaced:
-            raise _FileFailedError("refused", f"{path} is no array of this model")
+            raise FileFailedError("refused", f"{path} is no array of this model")
         if other is not None and other.shape == array.shape and other.dtype != array.dtype:
-            raise _FileFailedError("refused", f"{path} is {array.dtype} where the model has {other.dtype}")
+            raise FileFailedError("refused", f"{path} is {array.dtype} where the model has {other.dtype}")

@@ -90,7 +90,7 @@ def _work(
     try:
         return [(job, perform(job, seat.ask)) for job in jobs]
     finally:
-        seat.clear()
+        seat.close()
 
 
 def _ray() -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from surgeon.checkpoint.config_text import digest_parts
 from surgeon.checkpoint.destination import Destination
 from surgeon.checkpoint.identity import is_damaged, is_read_again, still_is
-from surgeon.checkpoint.manifest import Manifest, Row
+from surgeon.checkpoint.manifest import Content, Manifest, Row
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
 from surgeon.checkpoint.per_file import Job, Result
 from surgeon.checkpoint.sources import Kind, Source
@@ -39,10 +40,15 @@ class Record:
         out: Where outputs go.
         rules: Digest of the rules, and of the architecture if one was given.
         resume: Whether what earlier runs have done counts.
+        strict: Whether files with NaN are refused. What a run that is not has done does not count then.
     """
 
-    def __init__(self, manifest: Manifest, out: Destination, rules: str, *, resume: bool) -> None:
-        self._manifest, self._out, self._rules = manifest, out, rules
+    def __init__(
+        self, manifest: Manifest, out: Destination, rules: str, *, resume: bool, strict: bool = False
+    ) -> None:
+        judged = digest_parts(rules, "strict")
+        self._manifest, self._out, self._rules = manifest, out, judged if strict else rules
+        self._same = {judged} if strict else {rules, judged}
         self._known = manifest.rows() if resume else {}
 
     def finished(self, source: Source) -> Skipped | None:
@@ -51,7 +57,7 @@ class Record:
         A source whose time has changed but whose bytes have not counts as unchanged.
         """
         row = self._known.get(source.output)
-        if row is None or row.state == "failed" or row.rules != self._rules or row.digest is None:
+        if row is None or row.state == "failed" or row.rules not in self._same or row.digest is None:
             return None
         path, final = source.location, self._out.final(source.output)
         if not self._out.has(final, row.output_size):
@@ -82,29 +88,32 @@ class Record:
         before = self._manifest.read(job.source.output)
         if isinstance(result, Failed):
             return Publication(job, result, before)
-        if self._out.is_taken(job.final) and (why := self._not_ours(before, job.final)):
-            job.temp.unlink()
-            reason = f"{job.final} {why}; move it away, or choose another folder"
-            failed = Failed(job.source.location, job.final, result.seconds, "exists", reason)
-            return Publication(job, failed, before)
+        there: Content | None = None
+        if self._out.is_taken(job.final):
+            there, why = self._found(job.source.output, before, job.final)
+            if why:
+                job.temp.unlink()
+                reason = f"{job.final} {why}; move it away, or choose another folder"
+                failed = Failed(job.source.location, job.final, result.seconds, "exists", reason)
+                return Publication(job, failed, before)
         row = Row(
             *(job.source.output, job.source.location, self._rules, "publishing", result.seconds),
             output_size=result.size,
             output_digest=result.digest,
         ).of(result.fingerprint)
-        self._manifest.write(row)
+        self._manifest.write(row, replacing=there)
         return Publication(job, result, before, row)
 
-    def _not_ours(self, before: Row | None, final: str) -> str:
-        """Return why an output that is there must stay; nothing if an earlier run wrote it as it is."""
+    def _found(self, output: str, before: Row | None, final: str) -> tuple[Content | None, str]:
+        """Return what an output that is there is, if an earlier run wrote it, or else why it must stay."""
         if before is None or before.output_digest is None:
-            return "exists and is not from an earlier run"
+            return None, "exists and is not from an earlier run"
         # A run that died between its note and the new name left the output of the run before.
-        if before.state == "publishing" or not is_read_again(before.output_digest):
-            return ""
-        if self._out.has(final, before.output_size) and still_is(final, before.output_digest):
-            return ""
-        return "" if is_damaged(final) else "was changed since an earlier run wrote it"
+        known = [(before.output_size, before.output_digest), *self._manifest.replacing(output)]
+        for size, digest in known:
+            if not is_read_again(digest) or (self._out.has(final, size) and still_is(final, digest)):
+                return (size, digest), ""
+        return None, "" if is_damaged(final) else "was changed since an earlier run wrote it"
 
     def publish(self, publication: Publication) -> Result:
         """Give an output its final name; from any thread."""
@@ -142,6 +151,7 @@ class Record:
             *(job.source.location, job.final, result.seconds, result.size, result.digest),
             *(result.notes, result.how, result.verified),
             architecture=result.architecture,
+            model=result.model,
         )
 
 

@@ -57,11 +57,25 @@ class Surgery:
         self._plans: dict[str, Plan] = {}
 
     def perform(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a request asks for; see `convert` and `compare`."""
+        """Do what a request asks for; see `convert`, `compare` and `check`."""
+        if task.get("check"):
+            return self.check(task["source"], task["kind"])
         source, kind, temp = task["source"], task["kind"], task["temp"]
         if task.get("compare"):
             return self.compare(source, kind, temp)
         return self.convert(source, kind, temp, task.get("trace_as"))
+
+    def check(self, source: str, kind: str) -> dict[str, Any]:
+        """Load a file and make the plan of its architecture, for a run that writes nothing.
+
+        Raises:
+            RuleError: If the rules do not fit its model.
+        """
+        try:
+            self._plan(self._loaded(Path(source), Kind(kind)))
+        finally:
+            keras.utils.clear_session()
+        return {}
 
     def compare(self, source: str, kind: str, output: str) -> dict[str, Any]:
         """Convert a file once more, by Keras, and compare with what the byte path has made of it.
@@ -119,10 +133,7 @@ class Surgery:
     def _convert(
         self, source: Path, kind: Kind, temp: Path, validate: Validate, plan_for: Callable[[Any], Plan]
     ) -> Converted:
-        # As in a process of its own: names that Keras makes up and numbers on are in the file, too.
-        keras.utils.clear_session()
-        with weight_budget(2 * _size(source, kind) + _SLACK):
-            model = load_admitted(source, kind, self._architecture, compiled=self._compiled)
+        model = self._loaded(source, kind)
         plan = plan_for(model)
         rewritten = plan.apply(model, validate=validate)
         if kind.is_bare:
@@ -130,6 +141,12 @@ class Surgery:
         else:
             rewritten.save(temp)
         return Converted(model, rewritten, plan)
+
+    def _loaded(self, source: Path, kind: Kind) -> Any:
+        # As in a process of its own: names that Keras makes up and numbers on are in the file, too.
+        keras.utils.clear_session()
+        with weight_budget(2 * _size(source, kind) + _SLACK):
+            return load_admitted(source, kind, self._architecture, compiled=self._compiled)
 
     def _trace(self, source: Path, kind: Kind, temp: Path, done: Converted, key: str) -> dict[str, Any]:
         def again(source: Path, temp: Path, validate: Validate) -> Converted:

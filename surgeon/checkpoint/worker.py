@@ -16,7 +16,7 @@ import threading
 import traceback
 from typing import Any, BinaryIO
 
-from surgeon.errors import RefusedError, SurgeonError
+from surgeon.errors import RefusedError, RuleError, SurgeonError
 
 _LONGEST_REASON = 700
 
@@ -39,8 +39,8 @@ def main() -> None:
             made = surgery.perform(task)
         except Exception as error:  # noqa: BLE001 - a bad file is an answer, not the end of the worker
             traceback.print_exc()
-            refused = isinstance(error, RefusedError)
-            _answer(answers, {"ok": False, "refused": refused, "reason": describe(error)})
+            kind = {"refused": isinstance(error, RefusedError), "by_rules": isinstance(error, RuleError)}
+            _answer(answers, {"ok": False, **kind, "reason": describe(error)})
         else:
             _answer(answers, {"ok": True, **made})
 

@@ -21,19 +21,6 @@ def _width() -> int | None:
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1_000
 
 
-def shorten(text: str, room: int) -> str:
-    """Return a text in at most `room` characters, the middle left out: both ends tell names apart.
-
-    Example:
-        >>> shorten("separable_conv_1_normal_left", 16)
-        'separab…mal_left'
-    """
-    if len(text) <= room:
-        return text
-    head = (room - 1) // 2
-    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
-
-
 def err() -> Console:
     """Return a console on standard error."""
     return _console(sys.stderr)

@@ -98,40 +98,33 @@ def convert(
     from surgeon.checkpoint import convert as convert_files
 
     changed = None if since is None else _moment(since)
-    try:
-        with _progress(hidden=as_json) as tell:
-            report = convert_files(
-                sources,
-                rules,
-                output,
-                model=architecture,
-                workers=workers,
-                engine=engine.value,
-                pattern=pattern,
-                since=changed,
-                resume=resume,
-                timeout=timeout,
-                memory_limit=None if memory is None else memory << 20,
-                imports=imports or (),
-                move_bytes=move_bytes,
-                plans=plans,
-                state=state,
-                trust_source=trust_source,
-                sync=sync,
-                sha256=sha256,
-                verify=verify,
-                strict=strict,
-                drop_optimizer=drop_optimizer,
-                to=to.value,
-                dry_run=dry_run,
-                on_event=tell,
-            )
-    except CheckpointError as error:
-        # One bad file never gets here: the run as a whole could not go on.
-        if ctx.find_root().params.get("debug"):
-            raise
-        complain(str(error))
-        raise typer.Exit(2) from None
+    with _not_started(ctx), _progress(hidden=as_json) as tell:
+        report = convert_files(
+            sources,
+            rules,
+            output,
+            model=architecture,
+            workers=workers,
+            engine=engine.value,
+            pattern=pattern,
+            since=changed,
+            resume=resume,
+            timeout=timeout,
+            memory_limit=None if memory is None else memory << 20,
+            imports=imports or (),
+            move_bytes=move_bytes,
+            plans=plans,
+            state=state,
+            trust_source=trust_source,
+            sync=sync,
+            sha256=sha256,
+            verify=verify,
+            strict=strict,
+            drop_optimizer=drop_optimizer,
+            to=to.value,
+            dry_run=dry_run,
+            on_event=tell,
+        )
     if as_json:
         show_json(report)
     else:
@@ -140,23 +133,44 @@ def convert(
 
 
 def status(
+    ctx: typer.Context,
     output: Annotated[str, typer.Argument(metavar="OUT", help="The output folder or URL of a run.")],
     state: State = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say how far a `convert` is that runs elsewhere, or ran. Exit code: 1 if some files failed."""
-    from surgeon.checkpoint import progress
+    """Say how far a `convert` is that runs elsewhere, or ran.
 
-    found = progress(output, state)
+    Exit code: 0 no file failed, 1 some did, 2 there is no such run.
+    """
+    from surgeon.checkpoint import progress
+    from surgeon.checkpoint.outcome import some
+
+    with _not_started(ctx):
+        found = progress(output, state)
     if as_json:
         show_json(found)
     else:
         show(found)
-        for name, reason in list(found.failures.items())[:_MOST_KINDS]:
-            show(f"  {name}: {reason}")
-        if len(found.failures) > _MOST_KINDS:
-            show(f"  and {len(found.failures) - _MOST_KINDS} more")
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in found.failures.items():
+            by_reason.setdefault(reason, []).append(name)
+        for reason, names in list(by_reason.items())[:_MOST_KINDS]:
+            show(f"  {some(names)}: {reason}")
+        if len(by_reason) > _MOST_KINDS:
+            show(f"  and {len(by_reason) - _MOST_KINDS} more reasons (--json)")
     raise typer.Exit(1 if found.failed else 0)
+
+
+@contextmanager
+def _not_started(ctx: typer.Context) -> Iterator[None]:
+    """End with exit code 2 where a run as a whole cannot be; one bad file never gets here."""
+    try:
+        yield
+    except CheckpointError as error:
+        if ctx.find_root().params.get("debug"):
+            raise
+        complain(str(error))
+        raise typer.Exit(2) from None
 
 
 def _moment(text: str) -> datetime:
@@ -206,21 +220,27 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
 def _summary(report: ConversionReport) -> Table:
     from rich.table import Table
 
+    from surgeon.checkpoint.outcome import some
+
     table = Table(title=f"{report.out}", title_justify="left", show_footer=False)
     table.add_column("file", overflow="fold")
     table.add_column("outcome", no_wrap=True)
     table.add_column("", overflow="fold")
-    for failure in report.failed:
-        table.add_row(failure.source, failure.cause, failure.reason, style="red")
+    reasons = report.reasons
+    for (cause, reason), names in list(reasons.items())[:_MOST_KINDS]:
+        table.add_row(some(names), cause, reason, style="red")
+    if len(reasons) > _MOST_KINDS:
+        table.add_row("", "", f"and {len(reasons) - _MOST_KINDS} more reasons (--json)", style="red")
     notes = Counter(note for converted in report.converted for note in converted.notes)
     for text, files in notes.items():
-        table.add_row(f"{files} files" if files > 1 else "1 file", "note", text, style="dim")
+        table.add_row(_files(files), "note", text, style="dim")
     kinds = report.architectures
     for name, ways in list(kinds.items())[:_MOST_KINDS]:
         counts = ", ".join(f"{count} by {_WAYS[how]}" for how, count in sorted(ways.items()))
-        table.add_row("architecture", name or "(unknown)", counts, style="dim")
+        known = report.models[name] or name or "(unknown)"
+        table.add_row(_files(ways.total()), "architecture", f"{known}: {counts}", style="dim")
     if len(kinds) > _MOST_KINDS:
-        table.add_row("architecture", "", f"and {len(kinds) - _MOST_KINDS} more", style="dim")
+        table.add_row("", "architecture", f"and {len(kinds) - _MOST_KINDS} more", style="dim")
     moved = sum(converted.how == "bytes" for converted in report.converted)
     counts = f"{len(report.converted)} converted ({moved} by moving bytes), {len(report.skipped)} skipped, "
     counts += f"{len(report.failed)} failed"
@@ -229,3 +249,7 @@ def _summary(report: ConversionReport) -> Table:
         counts += f"{len(report.failed)} would be refused; nothing was written"
     table.add_row("all", f"{report.seconds:.1f} s", counts, style="bold", end_section=True)
     return table
+
+
+def _files(number: int) -> str:
+    return f"{number:,} files" if number > 1 else "1 file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -49,3 +50,10 @@ def writing(path: Path, *, force: bool) -> Iterator[Path]:
     with atomic_output(path, force=force) as temp:
         yield temp
     note(f"wrote {path}")
+
+
+def draw(made: Any, path: Path | None, *, force: bool) -> None:
+    """Draw a plan or a difference before and after, if a picture is wanted."""
+    if path is not None:
+        with writing(path, force=force) as temp:
+            made.diagram(temp)

@@ -12,14 +12,17 @@ from rich.measure import Measurement
 from rich.table import Table
 
 import surgeon
-from surgeon.cli.console import count, shorten
+from surgeon.cli.console import count
+from surgeon.diagrams.text import shorten
 from surgeon.graph import ModelGraph, Node, Weight
 
 _STYLES = {"trainable": "green", "frozen": "blue", "state": "dim"}
 _STATES = tuple(_STYLES)
 _UNBOUNDED = 100_000
-# Characters that a class may and a layer's name does take in a narrow window, and all those around columns.
-_CLASS, _NAME, _AROUND = 26, 16, 16
+# Characters that a class and a layer's name may take in a narrow window, and all those between its columns.
+_CLASS, _NAME, _BETWEEN = 26, 16, 9
+# The least that is left of a name, and that with what is said of it.
+_LEAST, _MARKED = 4, 13
 
 
 @dataclass(frozen=True)
@@ -85,20 +88,21 @@ class Inventory:
         return table
 
     def _narrow(self, width: int) -> Table:
-        """Return the table without shapes, of weights only the partly trainable ones; names are shortened."""
+        """Return the table without shapes, of weights only those that their layer's counts leave open."""
         table = self._empty("layer", "class")
-        table.box, table.caption = SIMPLE_HEAD, "all weights and shapes: in a wider window, or with --json"
-        kinds = [
-            [node.class_name, *(weight.path + share for weight in node.weights if (share := _share(weight)))]
-            for node in self.nodes
-        ]
-        second = min(max((len(line) for lines in kinds for line in lines), default=0), _CLASS)
+        table.box, table.caption = SIMPLE_HEAD, "all weights: in a wider window, or with --json"
+        table.padding, table.pad_edge, table.show_edge = (0, 1, 0, 0), False, False
+        kinds = [[(node.class_name, ""), *_open(node.weights)] for node in self.nodes]
         numbers = [_STATES, _counts(self.weights), *(_counts(node.weights) for node in self.nodes)]
-        taken = sum(max(map(len, column)) for column in zip(*numbers, strict=True)) + second
-        room = max(width - taken - _AROUND, _NAME)
+        taken = sum(max(map(len, column)) for column in zip(*numbers, strict=True))
+        left = width - taken - _BETWEEN
+        names = max((len(node.path) for node in self.nodes), default=0)
+        second = min(max((len(name + mark) for lines in kinds for name, mark in lines), default=0), _CLASS)
+        second = min(second, max(left - min(names, _NAME), left // 2, _MARKED))
+        first = max(left - second, _LEAST)
         for node, lines in zip(self.nodes, kinds, strict=True):
-            shown = "\n".join(shorten(line, second) for line in lines)
-            table.add_row(shorten(node.path, room), shown, *_counts(node.weights))
+            shown = "\n".join(_fitting(name, mark, second) for name, mark in lines)
+            table.add_row(shorten(node.path, first), shown, *_counts(node.weights))
         return table
 
     def _empty(self, *columns: str) -> Table:
@@ -144,9 +148,26 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _described(weight: Weight) -> str:
-    return f"{weight.path} {_shape(weight.shape)}{_share(weight)}"
+    return f"{weight.path} {_shape(weight.shape)}{_mark(weight)}"
 
 
-def _share(weight: Weight) -> str:
-    partly = 0 < weight.trainable < weight.size
-    return f" ({weight.trainable / weight.size:.1%} trains)" if partly else ""
+def _open(weights: Iterable[Weight]) -> list[tuple[str, str]]:
+    """Return the weights of which the counts of their layer do not say what trains, each with what does."""
+    known = tuple(weights)
+    mixed = any(weight.trainable for weight in known)
+    return [(weight.path, mark) for weight in known if mixed and (mark := _mark(weight))]
+
+
+def _fitting(name: str, mark: str, room: int) -> str:
+    """Return a name and what is said of it in so much room; of the two the name is shortened first."""
+    if len(name + mark) > room:
+        mark = mark.replace(" trains", "")
+    return shorten(name, max(room - len(mark), _LEAST)) + mark
+
+
+def _mark(weight: Weight) -> str:
+    if weight.role == "state":
+        return " (still)" if weight.still else ""
+    if not weight.size or weight.trainable == weight.size:
+        return ""
+    return f" ({weight.trainable / weight.size:.1%} trains)" if weight.trainable else " (frozen)"

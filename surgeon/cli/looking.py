@@ -10,7 +10,7 @@ import typer
 
 from surgeon.cli import options
 from surgeon.cli.console import out, show, show_json
-from surgeon.cli.files import PAGES, PICTURES, check_output, writing
+from surgeon.cli.files import PAGES, PICTURES, check_output, draw, writing
 
 
 class Detail(StrEnum):
@@ -56,9 +56,7 @@ def diff(
     import surgeon
 
     difference = surgeon.diff(one, other)
-    if diagram is not None:
-        with writing(diagram, force=force) as temp:
-            difference.diagram(temp)
+    draw(difference, diagram, force=force)
     if as_json:
         show_json(difference)
     else:
@@ -93,17 +91,25 @@ def report(
     before: options.Model,
     after: options.Model,
     output: options.Output,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            "--rules", "-r", help="The rules that led from one to the other: what each did.", **options.FILE
+        ),
+    ] = None,
     architecture: options.Architecture = None,
     imports: options.Imports = None,
     force: options.Force = False,
 ) -> None:
     """Write one HTML page about two models.
 
-    It has pictures, every layer, and what differs.
+    It has pictures, every layer, and what differs; with rules, also what each of them does to the first.
     """
     check_output(output, PAGES, force=force)
+    steps = None if rules is None else options.read_rules(rules)
     one, other = options.open_models((before, after), architecture, imports)
     import surgeon
 
+    made = None if steps is None else surgeon.plan(one, steps)
     with writing(output, force=force) as temp:
-        surgeon.report(one, other, temp)
+        surgeon.report(one, other, temp, plan=made)

@@ -10,7 +10,7 @@ import typer
 
 from surgeon.cli import options
 from surgeon.cli.console import note, show, show_json
-from surgeon.cli.files import MODELS, PAGES, PICTURES, check_output, writing
+from surgeon.cli.files import MODELS, PAGES, PICTURES, check_output, draw, writing
 
 
 class Validation(StrEnum):
@@ -38,8 +38,7 @@ def plan(
     import surgeon
 
     made = surgeon.plan(loaded, steps)
-    if diagram is not None:
-        _draw(made, diagram, force=force)
+    draw(made, diagram, force=force)
     if as_json:
         show_json(made)
     else:
@@ -71,8 +70,7 @@ def rewrite(
     made = surgeon.plan(loaded, steps)
     rewritten = made.apply(loaded, validate=validate.value)
     _save(rewritten, output, force=force)
-    if diagram is not None:
-        _draw(made, diagram, force=force)
+    draw(made, diagram, force=force)
     if page is not None:
         with writing(page, force=force) as temp:
             surgeon.report(loaded, rewritten, temp, plan=made)
@@ -108,8 +106,3 @@ def _save(model: Any, output: Path, *, force: bool) -> None:
             model.save(temp)
         else:
             model.save_weights(temp)
-
-
-def _draw(plan: Any, output: Path, *, force: bool) -> None:
-    with writing(output, force=force) as temp:
-        plan.diagram(temp)

@@ -15,17 +15,18 @@ from surgeon.errors import CheckpointError
 if TYPE_CHECKING:
     from surgeon.rules import Rule
 
-_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
+FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
+"""What is said of an option that names a file to read."""
 
 # A folder is let in, to be told what to do with it.
 Model = Annotated[
     Path, typer.Argument(help="A .keras, .weights.h5 (with --model) or legacy .h5 file.", exists=True)
 ]
-Rules = Annotated[Path, typer.Option("--rules", "-r", help="A rule file (YAML or JSON).", **_FILE)]
+Rules = Annotated[Path, typer.Option("--rules", "-r", help="A rule file (YAML or JSON).", **FILE)]
 Architecture = Annotated[
     Path | None,
     typer.Option(
-        "--model", "-m", help="The model that .weights.h5 files belong to: .keras, or .json.", **_FILE
+        "--model", "-m", help="The model that .weights.h5 files belong to: .keras, or .json.", **FILE
     ),
 ]
 Output = Annotated[Path, typer.Option("--out", "-o", help="Where to write.", dir_okay=False)]

@@ -101,3 +101,16 @@ def _clean_char(char: str) -> str:
 def escape(text: str) -> str:
     """Return the text as it must stand in an HTML-like label or in SVG: no markup survives."""
     return html.escape(clean(text), quote=True).replace("\\", "&#92;")
+
+
+def shorten(text: str, room: int) -> str:
+    """Return a text in at most `room` characters, the middle left out: both ends tell names apart.
+
+    Example:
+        >>> shorten("separable_conv_1_normal_left", 16)
+        'separab…mal_left'
+    """
+    if len(text) <= room:
+        return text
+    head = (room - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"

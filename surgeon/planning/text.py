@@ -37,8 +37,10 @@ def _outcome_lines(outcome: Outcome) -> list[str]:
     if outcome.held:
         still = "moves again" if outcome.rule.startswith("train") else "holds still"
         lines.append(f"state {still}: {_some(outcome.held)}")
-    reasons = Counter(reason for _, reason in outcome.skipped)
-    lines += [f"skips {count}: {reason}" for reason, count in reasons.items()]
+    reasons: dict[str, list[str]] = {}
+    for path, reason in outcome.skipped:
+        reasons.setdefault(reason, []).append(path)
+    lines += [f"skips {len(paths):,}: {reason} ({_some(paths)})" for reason, paths in reasons.items()]
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from surgeon.diagrams.figures import Figures
 from surgeon.graph import ModelGraph
 from surgeon.graph.model_graph import unique_nodes
-from surgeon.plots.figure import axes_of, saved, titled
+from surgeon.plots.figure import axes_of, named, saved, titled
 from surgeon.roundtrip import to_graph
 
 
@@ -40,8 +40,9 @@ def plot_depth(model: Any, path: str | os.PathLike[str] | None = None, *, theme:
         'share of elements'
     """
     graph = model if isinstance(model, ModelGraph) else to_graph(model)
-    layers = [figures for _, figures in depth_figures(graph) if figures.total]
-    figure, axes, colors = axes_of(theme, 9, 3.2)
+    found = [(name, figures) for name, figures in depth_figures(graph) if figures.total]
+    layers = [figures for _, figures in found]
+    figure, axes, colors = axes_of(theme, 9, 3.8)
     places = range(len(layers))
     bottoms = [0.0] * len(layers)
     looks: dict[str, dict[str, Any]] = {
@@ -64,6 +65,7 @@ def plot_depth(model: Any, path: str | os.PathLike[str] | None = None, *, theme:
         bottoms = [bottom + share for bottom, share in zip(bottoms, shares, strict=True)]
     axes.set_xlabel("layers with weights, from input to output")
     axes.set_ylabel("share of elements")
+    named(axes, [name for name, _ in found])
     axes.set_xlim(-0.5, max(len(layers), 1) - 0.5)
     axes.set_ylim(0, 1)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=colors.text, fontsize=9)

@@ -10,7 +10,7 @@ import numpy as np
 
 from surgeon import paths
 from surgeon.errors import ModelError
-from surgeon.plots.figure import axes_of, saved, titled
+from surgeon.plots.figure import axes_of, named, saved, titled
 
 
 def drift(before: Any, after: Any) -> list[tuple[str, float]]:
@@ -65,9 +65,10 @@ def plot_drift(
         >>> len(figure.axes)
         1
     """
-    values = [value for _, value in drift(before, after)]
+    found = drift(before, after)
+    values = [value for _, value in found]
     moved = [value for value in values if value > 0]
-    figure, axes, colors = axes_of(theme, 9, 3.2)
+    figure, axes, colors = axes_of(theme, 9, 3.8)
     floor = min(moved, default=1e-6) / 3
     still = [number for number, value in enumerate(values) if value == 0]
     axes.vlines(
@@ -79,6 +80,7 @@ def plot_drift(
     )  # fmt: skip
     axes.plot(still, [floor] * len(still), "s", color=colors.frozen, markersize=5, label="did not move")
     axes.set_yscale("log")
+    named(axes, [path for path, _ in found])
     axes.set_xlabel("weights, from input to output")
     axes.set_ylabel("‖after − before‖ / ‖before‖")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=colors.text, fontsize=9)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surgeon.diagrams.text import shorten
 from surgeon.diagrams.theme import Theme, theme_named
 from surgeon.errors import RenderError, near_misses
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SUFFIXES = (".svg", ".png", ".pdf")
+_MOST_NAMES = 40
+_LONGEST_NAME = 25
 
 
 def axes_of(theme: str, wide: float, high: float) -> tuple[Figure, Axes, Theme]:
@@ -31,7 +35,7 @@ def axes_of(theme: str, wide: float, high: float) -> tuple[Figure, Axes, Theme]:
     figure = Figure(figsize=(wide, high), layout="constrained", facecolor=colors.background)
     axes = figure.subplots()
     axes.set_facecolor(colors.background)
-    axes.tick_params(colors=colors.muted, labelsize=8)
+    axes.tick_params(which="both", colors=colors.muted, labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     for spine in axes.spines.values():
         spine.set_color(colors.border)
@@ -41,9 +45,21 @@ def axes_of(theme: str, wide: float, high: float) -> tuple[Figure, Axes, Theme]:
     return figure, axes, colors
 
 
+def named(axes: Axes, names: Sequence[str]) -> None:
+    """Write under places 0, 1, 2 and so on what they are; of many, under every second, third or fourth."""
+    step = -(-len(names) // _MOST_NAMES) or 1
+    shown = [_plain(shorten(name, _LONGEST_NAME)) for name in names[::step]]
+    axes.set_xticks(range(0, len(names), step), labels=shown, rotation=90, fontsize=7)
+
+
+def _plain(text: str) -> str:
+    """Return text in which nothing is read as a formula."""
+    return text.replace("$", r"\$")
+
+
 def titled(axes: Axes, title: str, colors: Theme) -> None:
     """Set the title, at the left; a name in it is never read as a formula."""
-    axes.set_title(title.replace("$", r"\$"), loc="left", color=colors.text, fontsize=11, fontweight="bold")
+    axes.set_title(_plain(title), loc="left", color=colors.text, fontsize=11, fontweight="bold")
 
 
 def saved(figure: Figure, path: str | os.PathLike[str] | None) -> Any:

@@ -136,6 +136,9 @@ class Duplicator:
             else:
                 own[name] = reset[name] if name in reset else self._copy(value, new)
         _keras.finish_layer(old, new, lambda value: self.copies.get(id(value)))
+        adapted = _keras.adapted_weight(old)
+        if isinstance(adapted, PartialVariable) and adapted.compact is None:
+            self.copies[id(adapted)].trainable = False  # as `enable_lora` leaves it in a stock layer
         return new
 
     def _tracked(self, item: Any, within: Any, store: str) -> Any:

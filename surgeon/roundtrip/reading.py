@@ -128,7 +128,7 @@ class _Reader:
         functional = _keras.functional_of(model)
         if functional is None:
             raise NoGraphError(_why_no_graph(model))
-        refs, keys = _number(functional)
+        refs, keys = _number(functional, model)
         ref_of = _substitute(refs)
         nodes = {}
         for keras_node in _keras.nodes_in_order(functional):
@@ -249,12 +249,15 @@ def _why_no_graph(model: Any) -> str:
     return f"expected a keras.Model, not {type(model).__name__}{not_loaded(model)}"
 
 
-def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:
+def _number(functional: Any, model: Any) -> tuple[dict[int, Ref], dict[int, str]]:
     """Name each call and each tensor: by object identity, for the time of one reading."""
     refs: dict[int, Ref] = {}
     keys: dict[int, str] = {}
     counts: dict[int, int] = {}
+    named: dict[str, Any] = {}
     for node in _keras.nodes_in_order(functional):
+        if named.setdefault(node.operation.name, node.operation) is not node.operation:
+            raise ModelError(_two_of_a_name(model, named[node.operation.name], node.operation))
         count = counts.get(id(node.operation), 0)
         counts[id(node.operation)] = count + 1
         key = f"{node.operation.name}:{count}" if count else node.operation.name
@@ -263,10 +266,24 @@ def _number(functional: Any) -> tuple[dict[int, Ref], dict[int, str]]:
     return refs, keys
 
 
+def _two_of_a_name(model: Any, *ops: Any) -> str:
+    """Say which two operations share a name: Keras refuses that, but does not look again after a renaming."""
+    where = "layers" if all(isinstance(op, keras.layers.Layer) for op in ops) else "operations"
+    order = [id(op) for op in getattr(model, where)]
+    first, second = sorted(ops, key=lambda op: order.index(id(op)))
+    places = [f"{where}[{order.index(id(op))}]" for op in (first, second)]
+    name = first.name
+    return (
+        f"two layers of {model.name!r} are called {name!r}: {type(first).__name__} ({places[0]}) and "
+        f"{type(second).__name__} ({places[1]}); paths must tell them apart, so rename one: "
+        f"model.{places[1]}.name = '{name}_1'"
+    )
+
+
 def live_tensors(model: Any) -> dict[Ref, Any]:
     """Return the symbolic tensors of a model with a graph, by the `Ref` that stands for each in its graph."""
     functional = _keras.functional_of(model)
-    refs, _ = _number(functional)
+    refs, _ = _number(functional, model)
     return {refs[id(tensor)]: tensor for node in _keras.nodes_in_order(functional) for tensor in node.outputs}
 
 

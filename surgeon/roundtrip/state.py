@@ -73,8 +73,10 @@ def carry_flags(old: Layer, new: Layer) -> None:
     (olds, old_state), (news, new_state) = _keras.own_variables(old), _keras.own_variables(new)
     for before, after in zip(olds, news, strict=True):
         if isinstance(before, PartialVariable):
-            # A weight that is frozen as a whole says so by what it is, and not by a flag.
-            after.trainable = before.compact is None or before.compact.trainable
+            # A weight that is frozen as a whole says so by what it is, and not by a flag; but for one that
+            # has adapters, which `enable_lora` freezes by its flag in a stock layer, too.
+            frozen = before is _keras.adapted_weight(old)
+            after.trainable = not frozen if before.compact is None else before.compact.trainable
         else:
             after.trainable = before.trainable
     for before, after in zip(old_state, new_state, strict=True):

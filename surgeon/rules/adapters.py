@@ -30,6 +30,8 @@ class LoraRule:
         alpha = "" if self.alpha is None else f", alpha={self.alpha}"
         return f"lora({self.selector}, rank={self.rank}{alpha})"
 
+    __repr__ = __str__
+
 
 def lora(selector: Selector | str, /, rank: int, *, alpha: float | None = None) -> LoraRule:
     """Add Keras's own low-rank adapters to layers, and freeze the kernels that they adapt.

@@ -27,6 +27,8 @@ class Repeat:
     def __str__(self) -> str:
         return f"repeat({', '.join(map(str, self.rules))}, at_most={self.at_most})"
 
+    __repr__ = __str__
+
 
 def repeat(*rules: Any, at_most: int = 10) -> Repeat:
     """Run rules again and again until none of them changes anything.

@@ -87,6 +87,8 @@ class StructureRule:
             parts.append(f"scope={self.scope!r}")
         return f"{self.verb}({', '.join(parts)})"
 
+    __repr__ = __str__
+
 
 ReplaceRule = StructureRule
 

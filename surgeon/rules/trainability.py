@@ -53,6 +53,8 @@ class TrainabilityRule:
         parts += ["stats=True"] if self.stats else []
         return f"{self.verb}({', '.join(parts)})"
 
+    __repr__ = __str__
+
 
 def _is_keyword_argument(name: str) -> bool:
     """Whether `f(name=...)` passes exactly this name: Python would turn `º` into `o`."""

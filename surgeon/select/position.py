@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from surgeon.errors import NoMatchError
-from surgeon.select.relative import Relative, Target, found_by, positive
+from surgeon.select.relative import Placed, Target, found_by, positive
 from surgeon.select.selector import Selector, as_selector
 from surgeon.select.world import Place, World
 
 
 @dataclass(frozen=True, repr=False)
-class Position(Relative):
+class Position(Placed):
     """Some of the layers that a selector means, by their number in the graph's order."""
 
     word: str

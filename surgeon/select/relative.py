@@ -32,6 +32,14 @@ class Relative(Selector):
         del nodes
         return ""
 
+    @abstractmethod
+    def resolved(self, world: World) -> Selector:
+        """Return the selector of the nodes that are meant in this graph."""
+
+
+class Placed(Relative):
+    """Base of those that mean calls by where these stand."""
+
     def resolved(self, world: World) -> Selector:
         """Return the selector of the nodes that are meant in this graph."""
         places = self.places(world)
@@ -85,7 +93,7 @@ def found_by(selector: Selector, world: World) -> list[tuple[Place, Node]]:
 
 
 @dataclass(frozen=True, repr=False)
-class Stream(Relative):
+class Stream(Placed):
     """What some layers depend on, or what depends on them."""
 
     word: str
@@ -149,7 +157,7 @@ def consumers_of(target: Target) -> Selector:
 
 
 @dataclass(frozen=True, repr=False)
-class Between(Relative):
+class Between(Placed):
     """What lies on a way from some layers to others."""
 
     start: Selector
@@ -190,7 +198,7 @@ def positive(word: str, count: int) -> int:
 
 
 @dataclass(frozen=True, repr=False)
-class Depth(Relative):
+class Depth(Placed):
     """Nodes by their distance from the model's inputs or outputs."""
 
     at_least: int
@@ -253,11 +261,6 @@ class Expect(Relative):
         layers = frozenset(id(node.op) for node in found if node.op is not None)
         return Among(self, frozenset(map(id, found)), layers, world)
 
-    def places(self, world: World) -> set[Place]:
-        """Return the calls that are meant."""
-        resolved = self.resolved(world)
-        return {place for place, node in world if resolved.matches(node)}
-
     def to_data(self) -> dict[str, Any]:
         """Return what is counted, and `expect` beside it."""
         return {"all": [self.of.to_data()], "expect": self.count}
@@ -268,7 +271,7 @@ class Expect(Relative):
 
 
 @dataclass(frozen=True, repr=False)
-class Called(Relative):
+class Called(Placed):
     """Layers that are called so many times in the model that they are in."""
 
     times: int
@@ -299,7 +302,7 @@ def called(times: int) -> Selector:
 
 
 @dataclass(frozen=True, repr=False)
-class Ends(Relative):
+class Ends(Placed):
     """The layers whose outputs the model returns."""
 
     def places(self, world: World) -> set[Place]:

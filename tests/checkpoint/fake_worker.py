@@ -16,16 +16,25 @@ def main() -> None:
     answer({"ok": True})
     for line in sys.stdin:
         task = json.loads(line)
-        source, temp = Path(task["source"]), Path(task["temp"])
+        source = Path(task["source"])
         if log is not None:
             with log.open("a") as file:
                 file.write(f"{source.name}\n")
-        answer(perform(source, temp))
+        answer(check(source) if task.get("check") else perform(source, Path(task["temp"])))
 
 
 def answer(reply: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(reply) + "\n")
     sys.stdout.flush()
+
+
+def check(source: Path) -> dict[str, object]:
+    """Answer a dry run: the rules fit, or not, or the file cannot be loaded."""
+    reason = (
+        "no layer matches 'haed'; close: 'head'" if "misfit" in source.name else "ValueError: no such layer"
+    )
+    is_bad = "misfit" in source.name or "broken" in source.name
+    return {"ok": not is_bad, "reason": reason, "by_rules": "misfit" in source.name}
 
 
 def perform(source: Path, temp: Path) -> dict[str, object]:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pytest
 
 from surgeon.checkpoint import Converted, Event, Failed, Skipped, convert
@@ -124,6 +125,42 @@ def test_a_second_run_does_only_what_is_left(folder, out):
     other_rules = convert(folder, freeze("other"), out)
     assert len(other_rules.converted) == 2
     assert len(convert(folder, freeze("other"), out, resume=False).converted) == 2
+
+
+def with_nan() -> bytes:
+    """Return an archive whose array holds a NaN."""
+    values = np.frombuffer(hdf5(), "uint8").copy()
+    payload = np.random.default_rng(0).normal(size=512).astype("float32").tobytes()
+    begin = values.tobytes().index(payload)
+    values[begin : begin + 4] = np.frombuffer(np.float32("nan").tobytes(), "uint8")
+    return archive({**members(), "model.weights.h5": values.tobytes()})
+
+
+@pytest.mark.parametrize("move_bytes", [True, False])
+def test_a_strict_run_judges_what_another_has_let_pass(folder, out, move_bytes):
+    write(folder / "a.keras")
+    write(folder / "nan.keras", with_nan())
+
+    def go(*, strict: bool):
+        report = convert(folder, [], out, strict=strict, move_bytes=move_bytes)
+        return [type(outcome) for outcome in report.outcomes]
+
+    assert go(strict=False) == [Converted, Converted]
+    assert go(strict=False) == [Skipped, Skipped]
+    for rehearsed in (True, False):
+        report = convert(folder, [], out, strict=True, move_bytes=move_bytes, dry_run=rehearsed)
+        assert [Path(failed.source).name for failed in report.failed] == ["nan.keras"]
+        assert not report.skipped
+    # What the strict run has let pass need not be looked at again, strictly or not.
+    assert go(strict=True) == [Skipped, Failed]
+    assert go(strict=False) == [Skipped, Converted]
+    assert go(strict=True) == [Skipped, Failed]
+
+
+def test_strict_and_trusting_is_no_sense(folder, out):
+    write(folder / "a.keras")
+    with pytest.raises(CheckpointError, match="leave one of them out"):
+        convert(folder, [], out, strict=True, trust_source=True)
 
 
 def test_a_touched_source_is_not_a_changed_one(folder, out):

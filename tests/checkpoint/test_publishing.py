@@ -13,9 +13,11 @@ from surgeon.checkpoint import Converted, Skipped, atomic_output, convert
 from surgeon.checkpoint.identity import name_sha256
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.publish import publish
+from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
-from tests.checkpoint.archives import write
+from surgeon.rules import freeze
+from tests.checkpoint.archives import archive, members, write
 
 
 def names(folder: Path) -> list[str]:
@@ -158,13 +160,36 @@ def test_an_output_of_ours_that_was_damaged_is_made_again(tmp_path):
     assert [type(outcome) for outcome in convert(source, [], out).outcomes] == [Converted]
     assert final.read_bytes() == source.read_bytes()
 
-    # While publishing, an output of the right size may still be the one of the run before.
-    final.write_bytes(bytes(source.stat().st_size))
-    with sqlite3.connect(out / ".surgeon" / "manifest.sqlite") as database:
-        database.execute("UPDATE files SET state = 'publishing'")
-    database.close()
-    assert [type(outcome) for outcome in convert(source, [], out).outcomes] == [Converted]
-    assert final.read_bytes() == source.read_bytes()
+
+@pytest.mark.usefixtures("fake_workers")
+@pytest.mark.parametrize("between", ["nothing", "trained", "trained and as long"])
+def test_a_run_that_died_while_it_replaced_an_output(tmp_path, monkeypatch, between):
+    """The next one replaces what was there or came to be there, twice over if need be, and nothing else."""
+    source, out = write(tmp_path / "in" / "a.keras"), tmp_path / "out"
+    final = out / "a.keras"
+    convert(source, [], out)
+    first = final.read_bytes()
+    for number in range(2):
+        write(source, archive({**members(), "assets/new": bytes([number])}))
+        with monkeypatch.context() as patch:
+            patch.setattr(Record, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                convert(source, freeze("other"), out)
+        assert final.read_bytes() == first
+    if between == "nothing":
+        assert [type(outcome) for outcome in convert(source, [], out).outcomes] == [Converted]
+        assert final.read_bytes() == source.read_bytes()
+        return
+    trained = archive({**members(), "assets/new": b"trained"})
+    if between == "trained and as long":
+        trained = archive({**members(), "assets/new": b"2"})
+        assert len(trained) == source.stat().st_size
+    write(final, trained)
+    for rules in (freeze("another"), freeze("other")):
+        (failed,) = convert(source, rules, out).failed
+        assert failed.cause == "exists"
+        assert "was changed since an earlier run wrote it" in failed.reason
+        assert final.read_bytes() == trained
 
 
 @pytest.mark.usefixtures("fake_workers")

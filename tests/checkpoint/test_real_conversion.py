@@ -16,7 +16,10 @@ import keras
 import numpy as np
 import pytest
 
-from surgeon.checkpoint import ConversionReport, convert
+from surgeon.checkpoint import ConversionReport, Kind, convert
+from surgeon.checkpoint.packing import pack_rules
+from surgeon.checkpoint.surgery import Surgery
+from surgeon.errors import NoMatchError
 from surgeon.rules import Rule, freeze, train
 from surgeon.select import channels, where
 from tests.helpers import assert_same_outputs, assert_same_weights, weights_of
@@ -238,6 +241,40 @@ def test_a_rule_that_does_not_fit_is_each_files_failure(run, tmp_path, rule: Rul
     report = convert(run.folder / "epochs" / "00.keras", [rule], tmp_path / "out")
     assert [failure.cause for failure in report.failed] == ["error"]
     assert reason in report.failed[0].reason
+
+
+@pytest.mark.slow
+def test_a_dry_run_finds_a_misspelt_layer_and_all_that_is_wrong_with_files(run, tmp_path):
+    report = convert(run.folder, [freeze("konv")], tmp_path / "none", model=run.stock, dry_run=True)
+    assert not (tmp_path / "none").exists()
+    assert report.outcomes == report.failed
+    by_reason = {reason: {Path(name).name for name in names} for (_, reason), names in report.reasons.items()}
+    (misfits,) = (names for reason, names in by_reason.items() if "no layer matches 'konv'" in reason)
+    alone = {"cut.keras", "flipped.keras", "unknown.keras"}
+    assert misfits == {Path(failed.source).name for failed in report.failed} - alone
+    assert len(misfits) == 17
+
+
+def test_a_worker_says_whether_rules_fit_and_writes_nothing(tmp_path):
+    path = tmp_path / "a.keras"
+    small_model(0).save(path)
+    task = {"check": True, "source": str(path), "kind": Kind.KERAS.value}
+    assert Surgery(pack_rules(RULES), None, ()).perform(task) == {}
+    with pytest.raises(NoMatchError, match="no layer matches 'konv'; close: 'conv'"):
+        Surgery(pack_rules([freeze("konv")]), None, ()).perform(task)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.keras"]
+
+
+@pytest.mark.slow
+def test_a_dry_run_of_rules_that_fit_plans_what_the_run_does(run, tmp_path):
+    rehearsed = convert(run.folder, RULES, tmp_path / "none", model=run.stock, dry_run=True)
+    assert not (tmp_path / "none").exists()
+    assert {planned.source for planned in rehearsed.planned} == {done.source for done in run.report.converted}
+    assert "small (Sequential), 4 layers, 1,557 weights" in rehearsed.models.values()
+    models = {Path(done.source).name: done.model for done in run.report.converted}
+    assert models == {Path(planned.source).name: planned.model for planned in rehearsed.planned}
+    assert models["00.keras"] == "small (Sequential), 4 layers, 1,557 weights"
+    assert models["bare_0.weights.h5"] == "8 arrays, 1,557 weights"
 
 
 def test_a_killed_command_is_finished_by_the_next(run, tmp_path):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from surgeon.checkpoint import Failed, Planned, Skipped, convert
+from surgeon.checkpoint import Event, Failed, Planned, Skipped, convert
 from surgeon.errors import CheckpointError
+from surgeon.rules import freeze
 from tests.checkpoint.archives import archive, hdf5, members, write
 from tests.checkpoint.plans import keep_plan
 
@@ -61,6 +62,10 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(folder, tmp_path, 
         a.architecture: {"bytes": 2},
         other.architecture: {"bytes": 1},
     }
+    assert data["models"] == {
+        a.architecture: "Sequential, 512 weights",
+        other.architecture: "Sequential, 1,024 weights",
+    }
     assert str(report).startswith("3 to be converted, 0 done, 2 refused in ")
 
 
@@ -90,3 +95,47 @@ def test_only_files_that_are_new(folder, tmp_path):
     assert [Path(outcome.source).name for outcome in found.outcomes] == ["a.keras", "b.keras"]
     with pytest.raises(CheckpointError, match=r"no checkpoint matching 'cut\.keras' changed since 20"):
         convert(folder, [], tmp_path / "out", pattern="cut.keras", since=now - timedelta(days=1))
+
+
+def test_a_dry_run_asks_one_file_of_an_architecture_whether_the_rules_fit(folder, tmp_path):
+    write(folder / "misfit.keras", archive({**members(), "model.weights.h5": hdf5(8192)}))
+    write(folder / "misfits_too.keras", archive({**members(), "model.weights.h5": hdf5(8192, seed=1)}))
+    asked: list[Event] = []
+    out = tmp_path / "out"
+    report = convert(folder, freeze("haed"), out, pattern="*.keras", dry_run=True, on_event=asked.append)
+    assert not out.exists()
+    kinds = {Path(outcome.source).name: outcome for outcome in report.outcomes}
+    for name in ("misfit", "misfits_too"):
+        failed = kinds[f"{name}.keras"]
+        assert isinstance(failed, Failed)
+        assert (failed.cause, failed.reason) == ("error", "no layer matches 'haed'; close: 'head'")
+    assert {type(kinds[f"{name}.keras"]) for name in ("a", "b", "other")} == {Planned}
+    assert [event.kind for event in asked] == ["found", *["started", "finished"] * 6]
+    ((cause, reason),) = (key for key in report.reasons if key[0] == "error")
+    assert [Path(name).name for name in report.reasons[cause, reason]] == [
+        "misfit.keras",
+        "misfits_too.keras",
+    ]
+    assert "2 files (" in str(report)
+
+
+@pytest.mark.parametrize("move_bytes", [True, False])
+def test_each_architecture_is_asked_once(tmp_path, monkeypatch, move_bytes):
+    for number in range(3):
+        write(
+            tmp_path / "in" / f"{number}.keras", archive({**members(), "model.weights.h5": hdf5(seed=number)})
+        )
+    write(tmp_path / "in" / "other.keras", archive({**members(), "model.weights.h5": hdf5(4096)}))
+    log = tmp_path / "log.json"
+    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda *_: (str(log), ""))
+    log.write_text("")
+    options = {"dry_run": True, "model": str(log), "move_bytes": move_bytes}
+    assert len(convert(tmp_path / "in", freeze("head"), tmp_path / "out", **options).planned) == 4
+    assert log.read_text().split() == ["0.keras", "other.keras"]
+
+
+def test_a_file_that_cannot_be_loaded_says_nothing_of_the_others(tmp_path):
+    for name in ("0_broken", "1", "2"):
+        write(tmp_path / "in" / f"{name}.keras")
+    report = convert(tmp_path / "in", freeze("head"), tmp_path / "out", dry_run=True)
+    assert [type(outcome) for outcome in report.outcomes] == [Failed, Planned, Planned]

@@ -86,6 +86,11 @@ def test_places_that_nothing_is_known_of(tmp_path):
     with pytest.raises(CheckpointError, match="is no output folder of `surgeon convert`"):
         progress(tmp_path)
     assert not list(tmp_path.iterdir())
+    for place in (tmp_path, tmp_path / "nothing"):
+        shown = CliRunner().invoke(app, ["status", str(place)])
+        assert shown.exit_code == 2
+        assert shown.stderr.startswith("error: ")
+        assert "Traceback" not in shown.stderr
     write(tmp_path / "in" / "a.keras")
     convert(tmp_path / "in", [], tmp_path / "out")
     with sqlite3.connect(tmp_path / "out" / ".surgeon" / "manifest.sqlite") as database:

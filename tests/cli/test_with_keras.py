@@ -78,7 +78,10 @@ def test_rewrite_and_restore_are_a_round_trip(model, rules, tmp_path):
     totals = json.loads(run("inspect", tuned, "--json").stdout)["totals"]
     assert totals["frozen"] == 6 * 8 + 8 + 2 * 8
     assert totals["trainable"] == 155 - totals["frozen"]
-    assert "33.3% trains" in run("inspect", tuned).stdout
+    shown = run("inspect", tuned).stdout
+    assert "kernel 8×3 (33.3% trains)" in shown
+    assert "kernel 6×8 (frozen)" in shown
+    assert "kernel 8×8 (" not in shown
 
     assert "is written as it was" not in run("restore", tuned, "-o", plain).stderr
     assert "is written as it was" in run("restore", plain, "-o", tmp_path / "again" / "m.keras").stderr
@@ -191,6 +194,14 @@ def test_a_report_of_two_files_and_of_a_rewrite(model, rules, tmp_path):
     run("report", model, tuned, "-o", page, code=2)
     run("report", model, tuned, "-o", page, "--force")
     assert "No plan was given" in page.read_text(encoding="utf-8")
+    run("report", model, tuned, "-r", rules, "-o", page, "--force")
+    text = page.read_text(encoding="utf-8")
+    assert "freeze(&#x27;dense_1&#x27;)" in text
+    assert "155 → 83 of 155 parameters train" in text
+    assert "equal, bit for bit" in text
+    rules.write_text("rules:\n- freeze: dens_1\n")
+    assert "'dense_1'" in run("report", model, tuned, "-r", rules, "-o", page, "--force", code=1).stderr
+    assert page.read_text(encoding="utf-8") == text
     run("report", model, tuned, "-o", tmp_path / "page.svg", code=2)
 
 
@@ -258,6 +269,44 @@ def test_a_narrow_window_breaks_no_name(tmp_path):
     assert "--json" in narrow
     assert all(name in wide for name in names)
     assert "kernel 3×3 (33.3% trains)" in wide
+
+
+@pytest.mark.parametrize("columns", [50, 60, 80])
+def test_a_narrow_window_says_which_weight_is_frozen_and_breaks_no_class(tmp_path, columns):
+    x = image = keras.Input((8, 8, 3), name="in")
+    x = keras.layers.SeparableConv2D(4, 3, name="block_1_separable")(x)
+    x = keras.layers.BatchNormalization(name="block_1_norm")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="block_1_pool")(x)
+    x = keras.layers.Dense(3, name="gone")(x)
+    model = sg.rewrite(
+        keras.Model(image, keras.layers.Dense(3, name="head")(x)),
+        [
+            sg.freeze("block_1_separable", "pointwise_kernel"),
+            sg.freeze("gone"),
+            sg.train("head", kernel=sg.channels([0])),
+            sg.freeze("block_1_norm", "gamma", stats=True),
+        ],
+    )
+    model.save(tmp_path / "model.keras")
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "model.keras")], env={"COLUMNS": str(columns)})
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    body = [line for line in lines if re.match(r"(in|blo|gone|head)", line)]
+    assert len(body) == 6
+    words = {line.split()[0][-4:]: line.split()[1] for line in body}
+    assert words["gone"] == words["head"] == "Dense"
+    classes = {"able": "SeparableConv2D", "norm": "BatchNormalization", "pool": "GlobalAveragePooling2D"}
+    for end, name in classes.items():
+        begin, found, rest = words[end].partition("…")
+        assert name == words[end] or (found and name.startswith(begin) and name.endswith(rest))
+    marks = [
+        line.strip().partition(" (")[0] for line in lines if line.strip().endswith(("frozen)", "still)"))
+    ]
+    whole = ["pointwise_kernel", "gamma", "moving_mean", "moving_variance"]
+    assert len(marks) == len(whole), "of a layer that is frozen as a whole the counts say it"
+    assert columns < 80 or marks == whole
+    (share,) = (line.strip() for line in lines if "33.3%" in line)
+    assert re.fullmatch(r"kernel \(33.3%( trains)?\)" if columns > 50 else r"k\S+ \(33.3%\)", share)
 
 
 def test_what_goes_into_a_pipe_is_as_wide_as_it_needs(tmp_path, monkeypatch):

@@ -186,6 +186,7 @@ def test_convert_reports_and_exits_by_outcome(tmp_path, rules):
     assert first.exit_code == 1
     assert "ValueError: no such layer" in first.stdout
     assert "1 converted (0 by moving bytes), 0 skipped, 1 failed" in first.stdout
+    assert "Sequential, 512 weights: 1 by Keras" in first.stdout
     (folder / "broken.keras").unlink()
     second = run("convert", folder, "--rules", rules, "-o", out, "--json")
     assert second.exit_code == 0
@@ -202,11 +203,29 @@ def test_a_dry_run_shows_what_would_be_done(tmp_path, rules):
     shown = run(*command, "--since", "2d", env={"COLUMNS": "200"})
     assert shown.exit_code == 1
     assert "1 to be converted, 0 done, 1 would be refused; nothing was written" in shown.stdout
-    assert "1 by moving bytes" in shown.stdout
+    assert "Sequential, 512 weights: 1 by moving bytes" in shown.stdout
     assert not out.exists()
     none = run(*command, "--since", "2200-01-31", env={"COLUMNS": "200"})
     assert none.exit_code == 2
     assert "changed since 2200-01-31 00:00" in none.stderr
+
+
+@pytest.mark.usefixtures("fake_workers")
+def test_a_reason_is_said_once(tmp_path, rules):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for number in range(5):
+        write(folder / f"{number}_broken.keras")
+    for number in range(2):
+        write(folder / f"{number}_taken.keras")
+        write(out / f"{number}_taken.keras", b"precious")
+    shown = run("convert", folder, "--rules", rules, "-o", out, env={"COLUMNS": "1000"}).stdout
+    assert shown.count("ValueError: no such layer") == 1
+    assert f"5 files ({', '.join(str(folder / f'{n}_broken.keras') for n in range(3))}, ...)" in shown
+    assert shown.count("is not from an earlier run") == 1
+    assert "the output exists and is not from an earlier run; move it away" in shown
+    status = run("status", out).stdout
+    assert status.count("ValueError: no such layer") == 1
+    assert "5 files (0_broken.keras, 1_broken.keras, 2_broken.keras, ...)" in status
 
 
 def test_the_script_is_the_command(tmp_path, rules):

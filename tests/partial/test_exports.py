@@ -46,6 +46,21 @@ def test_saved_model(model, tmp_path):
     assert np.allclose(np.asarray(outputs), to_numpy(model(X)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own way to save")
+def test_saved_model_by_tensorflow_itself(model, tmp_path):
+    import tensorflow as tf
+
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    (outputs,) = loaded.signatures["serving_default"](tf.constant(X)).values()
+    assert np.allclose(outputs, to_numpy(model(X)), rtol=1e-5, atol=1e-6)
+    # A checkpoint made after it has whole weights again, and nothing of their parts.
+    path = tf.train.Checkpoint(model=model).save(tmp_path / "c")
+    names = [name for name, _ in tf.train.list_variables(path)]
+    assert not [name for name in names if "/base/" in name or "/compact/" in name]
+    assert [name for name in names if "_kernel/.ATTRIBUTES/VARIABLE_VALUE" in name]
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="Keras writes it from TensorFlow alone")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_litert(model, tmp_path):

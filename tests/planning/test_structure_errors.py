@@ -238,6 +238,7 @@ def test_merges_must_say_which_of_their_inputs_is_meant():
 def test_no_setting_of_that_name_is_said_in_the_plan():
     plan = sg.plan(zoo.cnn(), sg.configure(sg.isa("Dense") | sg.isa("ReLU"), activaton="gelu"))
     assert "skips 2: Dense has no setting 'activaton'; close: 'activation'" in str(plan)
+    assert " (hidden, predictions)\n" in str(plan)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,13 @@ def test_no_setting_of_that_name_is_said_in_the_plan():
         (sg.pattern, r"takes the nodes that the block ends in"),
         (lambda: sg.wrap("d", 3), r"pass a function of the layer"),  # type: ignore[arg-type]
         (lambda: sg.change_input((4,), channels="median"), r"channels is 'mean', 'repeat' or 'zero'"),
+        (
+            lambda: sg.new_head(7),
+            r"make is the new head, .*, not 7: write new_head\(keras\.layers\.Dense\(7, name='head'\)\)",
+        ),
+        (lambda: sg.new_head(layers.Dense), r"not the class Dense: write new_head\(keras\.layers\.Dense\(10"),
+        (lambda: sg.new_head([]), r"make is the new head, .*, not \[\]: write"),
+        (lambda: sg.new_head("softmax"), r"make is the new head, .*, not 'softmax': write"),
         (lambda: sg.lora("d", rank=0), r"a rank is a whole number, at least 1"),
         (lambda: sg.remove(layers.Dense), r"remove\(\.\.\.\): .* write isa\(Dense\)"),
         (lambda: sg.chain(a="x").where(3), r"takes a function of the match, not 3"),  # type: ignore[arg-type]
@@ -296,7 +304,8 @@ def test_numbers_that_were_given_for_three_channels_do_not_fit_twenty():
 
 def test_what_has_none_of_the_named_weights_is_said():
     plan = sg.plan(zoo.cnn(), sg.freeze("*", "gamma"))
-    assert "skips 4: no gamma" in str(plan)
+    assert "skips 4: no gamma (" in str(plan)
+    assert "conv_1, " in str(plan).partition("no gamma (")[2]
     assert ("conv_1", "no gamma") in plan.outcomes[0].skipped
     both = sg.plan(zoo.cnn(), sg.freeze("conv_*", "kernel", "bias"))
     assert both.outcomes[0].skipped == ()

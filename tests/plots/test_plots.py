@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -12,6 +13,7 @@ from surgeon.diagrams.theme import DARK, LIGHT
 from surgeon.errors import ModelError, RenderError, WeightNameError
 from surgeon.partial import Part
 from surgeon.plots import plot_depth, plot_drift, plot_mask
+from surgeon.plots.depth import depth_figures
 from surgeon.plots.drift import drift
 from tests import zoo
 from tests.diagrams.graphs import resnet, totals
@@ -69,6 +71,28 @@ def test_depth_adds_up():
     assert f"of {(frozen + trainable) / 1000:.2f}K params" in figure.axes[0].get_title(loc="left")
     assert heights["trainable"][0] == 0
     assert heights["frozen"][-1] == 0
+
+
+def test_axes_name_the_layers_and_weights():
+    model = sg.rewrite(zoo.mlp(), sg.freeze("dense_1"))
+    (axes,) = plot_depth(model).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["dense_1", "dense_2", "head"]
+    assert [bar.get_x() + 0.5 for bar in axes.containers[0]] == list(axes.get_xticks())
+    (axes,) = plot_drift(model, model).axes
+    assert [label.get_text() for label in axes.get_xticklabels()][:2] == ["dense_1/kernel", "dense_1/bias"]
+
+
+def test_of_many_names_some_are_written_where_they_belong():
+    graph = resnet(40)
+    names = [name for name, figures in depth_figures(graph) if figures.total]
+    (axes,) = plot_depth(graph).axes
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    places = [int(place) for place in axes.get_xticks()]
+    assert len(names) > 40 >= len(shown) > 20
+    assert shown == [names[place] for place in places]
+    figure = plot_depth(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="a$b$" + "c" * 40)]))
+    (label,) = figure.axes[0].get_xticklabels()
+    assert label.get_text() == r"a\$b\$cccccccc…cccccccccccc"
 
 
 def test_drift_is_zero_where_frozen():

@@ -108,3 +108,43 @@ def _matches(model, rule):
     except sg.SurgeonError:
         return False
     return True
+
+
+def test_two_layers_that_were_renamed_to_one_name_are_both_said():
+    """Keras looks for equal names when a model is made, and not again."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(4, name="a"), layers.LayerNormalization(name="b")], name="m"
+    )
+    outer = keras.Sequential([keras.Input((4,)), model, layers.Dense(2, name="head")])
+    model.layers[1].name = "a"
+    said = (
+        r"two layers of 'm' are called 'a': Dense \(layers\[0\]\) and LayerNormalization \(layers\[1\]\); "
+        r".* model\.layers\[1\]\.name = 'a_1'"
+    )
+    for one in (model, outer):
+        for act in (
+            sg.to_graph,
+            lambda m: sg.rewrite(m, sg.freeze("*")),
+            lambda m: sg.diff(m, m),
+            sg.restore,
+        ):
+            with pytest.raises(sg.ModelError, match=said):
+                act(one)
+    model.layers[1].name = "a_1"
+    assert [layer.name for layer in sg.rewrite(outer, []).layers[0].layers] == ["a", "a_1"]
+
+
+def test_an_operation_has_a_name_too():
+    image = keras.Input((4,))
+    model = keras.Model(image, keras.layers.Dense(4, name="a")(image) * 2)
+    model.operations[2].name = "a"
+    with pytest.raises(sg.ModelError, match=r"Dense \(operations\[1\]\) and Multiply \(operations\[2\]\)"):
+        sg.to_graph(model)
+
+
+def test_a_layer_that_is_called_twice_has_its_name_twice():
+    x = image = keras.Input((4,))
+    twice = keras.layers.Dense(4, name="a")
+    model = keras.Model(image, twice(twice(x)))
+    assert len(sg.to_graph(model)) == 3

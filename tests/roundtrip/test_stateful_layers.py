@@ -126,6 +126,36 @@ def test_lora():
     check_exact(model)
 
 
+ADAPTED = {
+    "alone": [],
+    "configured": [sg.configure("dense", activation="relu")],
+    "configured inside": [sg.configure("words", embeddings_regularizer="l2")],
+    "frozen": [sg.freeze("**"), sg.train("head")],
+}
+
+
+@pytest.mark.parametrize("then", ADAPTED)
+def test_restored_layers_with_adapters_train_as_keras_leaves_them(then):
+    def make():
+        words = keras.Input((5,), dtype="int32")
+        x = layers.Embedding(8, 4, name="words")(words)
+        x = layers.Dense(4, name="dense")(layers.Flatten()(x))
+        return keras.Model(words, layers.Dense(2, name="head")(x), name="m")
+
+    def trains(model):
+        return {f"{layer.name}/{v.name}" for layer in model.layers for v in layer.trainable_variables}
+
+    stock = make()
+    for name in ("words", "dense"):
+        stock.get_layer(name).enable_lora(2)
+    adapted = sg.rewrite(make(), sg.lora(sg.name("words") | "dense", rank=2))
+    restored = sg.restore(sg.rewrite(adapted, ADAPTED[then]))
+    assert trains(restored) == trains(stock) == trains(adapted)
+    assert "dense/kernel" not in trains(stock)
+    # Whoever wants the kernels to train, too, says so.
+    assert trains(sg.rewrite(adapted, sg.train("dense", "kernel"))) == trains(stock) | {"dense/kernel"}
+
+
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_quantized_layers(mode):

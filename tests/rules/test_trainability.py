@@ -35,6 +35,25 @@ def test_a_rule_is_what_was_typed():
         assert str(train("d", **{odd: rows([0])})) == f"train('d', **{{{odd!r}: rows([0])}})"
 
 
+def test_a_list_of_rules_prints_as_it_was_typed():
+    rules = [
+        freeze("d"),
+        train(isa("Dense"), kernel=channels(0.1, by="magnitude")),
+        sg.remove("dropout_*"),
+        sg.repeat(sg.remove("a"), at_most=3),
+        sg.lora("**/query", rank=4),
+    ]
+    typed = [
+        "freeze('d')",
+        "train(isa('Dense'), kernel=channels(0.1, by='magnitude'))",
+        "remove('dropout_*')",
+        "repeat(remove('a'), at_most=3)",
+        "lora('**/query', rank=4)",
+    ]
+    assert repr(rules) == f"[{', '.join(typed)}]"
+    assert [eval(text, vars(sg)) for text in typed] == rules
+
+
 def test_the_origin_is_the_line_of_the_caller():
     rule, line = freeze("d"), here()
     assert rule.origin == f"tests/rules/test_trainability.py:{line}"

@@ -77,6 +77,7 @@ class BytePlan:
         version: Version of Keras that the output is written as.
         notes: What Keras warned about when the plan was made.
         names: What the weights are called that are the output's arrays, by their path; where that was asked.
+        model: What a person knows the model by.
     """
 
     key: str
@@ -92,6 +93,7 @@ class BytePlan:
     version: str = ""
     notes: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
 
     def to_json(self) -> str:
         """Return the plan as JSON: data only."""
@@ -112,6 +114,7 @@ class BytePlan:
                 "version": self.version,
                 "notes": list(self.notes),
                 "names": dict(self.names),
+                "model": self.model,
             }
         )
 
@@ -141,6 +144,7 @@ class BytePlan:
                 version=str(data["version"]),
                 notes=tuple(data["notes"]),
                 names={str(path): str(name) for path, name in data.get("names", {}).items()},
+                model=str(data.get("model", "")),
             )
         except (AttributeError, KeyError, TypeError, ValueError, zlib.error, RuleError) as error:
             raise PlanError(f"damaged byte plan: {type(error).__name__}: {error}") from error
