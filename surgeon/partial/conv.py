@@ -28,7 +28,7 @@ class FastConv:
         if variable is None or kernel is not variable or variable.axis not in sides:
             return stock(inputs, kernel)
         side, channel_axis = sides[variable.axis], -1 if self.data_format == "channels_last" else 1
-        if self.groups > 1 and not grouped.pays(variable, side, self.groups, channel_axis):
+        if self.groups > 1 and not grouped.pays(variable, self.groups, channel_axis):
             return stock(inputs, kernel)
         return fast.apply(stock, inputs, variable, side, channel_axis, self.groups)
 

@@ -8,7 +8,7 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from keras import ops
 
@@ -18,7 +18,7 @@ from surgeon.partial.gradients import Tensors, vjp, with_gradient
 from surgeon.partial.variable import PartialVariable
 
 Operation = grouped.Operation
-Side = grouped.Side
+Side = Literal["in", "out"]
 
 
 def fast_weight(layer: Any, name: str) -> PartialVariable | None:
@@ -66,7 +66,7 @@ def apply(
             count = inputs.shape[channel_axis]
             read = index if groups == 1 else grouped.inputs_of_rows(index, groups, count)
             inputs = ops.take(inputs, read, axis=channel_axis)
-        if groups == 1 or grouped.goes_by_itself(side):
+        if groups == 1:
             to_compact = vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
         else:
             of = grouped.group_of(variable.shape[-1], groups)

@@ -5,14 +5,13 @@ it. So the gradient is computed as if each channel read the inputs of all groups
 groups, and what belongs to the other groups is left out.
 
 On a CPU that is much less work than it looks: XLA, by which TensorFlow and JAX compute convolutions in groups
-there, takes 5 to 100 times longer for the gradient of a whole kernel. PyTorch does not: there rows alone
-pay, which are a convolution in as many groups.
+there, takes 5 to 100 times longer for the gradient of a whole kernel. With PyTorch nothing is gained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,21 +20,17 @@ from keras import ops
 from surgeon.partial.gradients import vjp
 from surgeon.partial.variable import PartialVariable
 
-Side = Literal["in", "out"]
 Operation = Callable[[Any, Any], Any]
 
 
-def pays(variable: PartialVariable, side: Side, groups: int, channel_axis: int) -> bool:
+def pays(variable: PartialVariable, groups: int, channel_axis: int) -> bool:
     """Whether the gradient of the slices alone is less work than the slices of the gradient of all.
 
     Args:
         variable: The kernel, which trains along an axis.
-        side: What the axis counts.
         groups: How many groups there are.
         channel_axis: The axis of the inputs with the channels.
     """
-    if goes_by_itself(side):
-        return True
     backend = keras.backend.backend()
     # TensorFlow has no convolution of channels first on a CPU, except by XLA and in groups.
     if backend == "torch" or (backend == "tensorflow" and channel_axis == 1):
@@ -44,11 +39,6 @@ def pays(variable: PartialVariable, side: Side, groups: int, channel_axis: int) 
         return True
     trains, count = (int(v.shape[variable.axis]) for v in (variable.compact, variable))
     return groups * trains <= count
-
-
-def goes_by_itself(side: Side) -> bool:
-    """Whether the slices are computed best as what they are, a convolution in groups: rows, on PyTorch."""
-    return side == "in" and keras.backend.backend() == "torch"
 
 
 def input_gradient(operation: Operation, inputs: Any, kernel: Any, upstream: Any) -> Any:
