@@ -19,6 +19,8 @@ CORE = [
     "tests/planning/test_compiled.py tests/planning/test_replace.py tests/planning/test_plan_json.py",
     "tests/partial/test_part.py tests/partial/test_loose_flags.py tests/partial/test_fast.py",
     "tests/partial/test_splitting.py tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
+    "tests/partial/test_exactness.py -m 'not slow and not sweep'",
+    "tests/partial/test_ecosystem.py tests/schedules tests/scoring -m 'not slow and not sweep'",
     "tests/roundtrip/test_sharing.py tests/roundtrip/test_inputs.py tests/roundtrip/test_calls.py",
     "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
     "tests/roundtrip/test_stateful_layers.py",
@@ -41,10 +43,3 @@ def run(backend, *arguments):
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=WITHOUT_TORCH)])
 def test_core(backend, tests):
     run(backend, *shlex.split(tests))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_what_trains_changes_on_jax():
-    """A compiled step there reads a live model's variables by position: others may be in their place."""
-    run("jax", "tests/schedules", "-m", "not slow and not sweep")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from surgeon.partial.part import Part
@@ -48,8 +49,22 @@ def __getattr__(name: str) -> Any:
 
 def register() -> None:
     """Make the classes known to Keras that saved models name."""
-    begun = [name for name in sys.modules if name.startswith("surgeon.partial.")]
-    # Not into the middle of an import: whoever is at it imports the rest.
-    if begun in ([], ["surgeon.partial.part"]):
+    here = vars(sys.modules[__name__])
+    begun = [name for name in sys.modules if name.startswith(f"{__name__}.")]
+    here["_waits"] = any(name.rpartition(".")[2] not in here for name in begun)
+    # Not into the middle of an import: the classes come when it ends.
+    if not here["_waits"]:
         for home in dict.fromkeys(_HOMES.values()):
-            import_module(f"surgeon.partial.{home}")
+            import_module(f"{__name__}.{home}")
+
+
+class _Package(ModuleType):
+    """This package, to which Python gives each of its modules as an attribute once it is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if vars(self).get("_waits"):
+            register()
+
+
+sys.modules[__name__].__class__ = _Package

@@ -186,3 +186,5 @@ KEEPERS.append(keep_promise)
 from surgeon.partial import conv as _conv  # noqa: E402, F401 - imported for its effect
 from surgeon.partial import dense as _dense  # noqa: E402, F401
 from surgeon.partial import einsum as _einsum  # noqa: E402, F401
+from surgeon.partial import keras2 as _keras2  # noqa: E402, F401
+from surgeon.partial import transposed as _transposed  # noqa: E402, F401

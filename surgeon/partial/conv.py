@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from surgeon.partial import fast
+from surgeon.partial import fast, grouped
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
@@ -25,11 +25,12 @@ class FastConv:
         variable = fast_weight(self, "kernel")
         stock = super().convolution_op  # type: ignore[misc]
         sides: dict[int | None, fast.Side] = {self.rank: "in", self.rank + 1: "out"}
-        # In a grouped convolution a slice of the kernel is not a convolution of its own.
-        if variable is None or kernel is not variable or variable.axis not in sides or self.groups != 1:
+        if variable is None or kernel is not variable or variable.axis not in sides:
             return stock(inputs, kernel)
-        channel_axis = -1 if self.data_format == "channels_last" else 1
-        return fast.apply(stock, inputs, variable, sides[variable.axis], channel_axis)
+        side, channel_axis = sides[variable.axis], -1 if self.data_format == "channels_last" else 1
+        if self.groups > 1 and not grouped.pays(variable, self.groups, channel_axis):
+            return stock(inputs, kernel)
+        return fast.apply(stock, inputs, variable, side, channel_axis, self.groups)
 
 
 class FastConv1D(FastConv):

@@ -8,17 +8,16 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from keras import ops
 
 from surgeon import _keras, paths
-from surgeon.partial import assemble
+from surgeon.partial import assemble, grouped
 from surgeon.partial.gradients import Tensors, vjp, with_gradient
 from surgeon.partial.variable import PartialVariable
 
-Operation = Callable[[Any, Any], Any]
+Operation = grouped.Operation
 Side = Literal["in", "out"]
 
 
@@ -35,6 +34,7 @@ def apply(
     variable: PartialVariable,
     side: Side,
     channel_axis: int,
+    groups: int = 1,
 ) -> Any:
     """Return `operation(inputs, whole weight)` with a gradient for the trainable slices alone.
 
@@ -44,6 +44,7 @@ def apply(
         variable: A weight that trains along an axis.
         side: Whether that axis counts the weight's inputs or its outputs.
         channel_axis: The axis of the inputs, or of the result, that it corresponds to.
+        groups: How many groups the operation, a convolution, computes one by one.
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
@@ -54,13 +55,23 @@ def apply(
 
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         inputs, compact, whole, index = saved
-        to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
+        if groups == 1:
+            to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
+        else:
+            to_inputs = grouped.input_gradient(operation, inputs, whole, upstream)
+        slices = ops.cast(compact, compute)
         if side == "out":
             upstream = ops.take(upstream, index, axis=channel_axis)
         else:
-            inputs = ops.take(inputs, index, axis=channel_axis)
-        slices = ops.cast(compact, compute)
-        to_compact = vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
+            count = inputs.shape[channel_axis]
+            read = index if groups == 1 else grouped.inputs_of_rows(index, groups, count)
+            inputs = ops.take(inputs, read, axis=channel_axis)
+        if groups == 1:
+            to_compact = vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
+        else:
+            of = grouped.group_of(variable.shape[-1], groups)
+            of = ops.take(of, index) if side == "out" else of
+            to_compact = grouped.kernel_gradient(operation, inputs, slices, upstream, groups, of)
         return to_inputs, ops.cast(to_compact, stored)
 
     base, compact, index = map(_keras.read, (variable.base, variable.compact, variable.index))

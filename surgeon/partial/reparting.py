@@ -103,6 +103,9 @@ def _rebuild(
         variable = _variable(layers, path)
         if isinstance(variable, PartialVariable):
             variable.base.assign(start)  # where its elements were when its selection last changed
+    # PyTorch clears the gradients of the variables that it knows of: those of others would add up.
+    for layer in layers.values():
+        _keras.refresh_parameters(layer)
 
 
 def _put_stock_back(layers: Mapping[str, Any], layer: Any, held: Mapping[str, PartialVariable]) -> None:

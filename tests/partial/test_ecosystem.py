@@ -85,6 +85,40 @@ def test_a_run_that_was_backed_up_resumes_where_it_was(model, tmp_path):
     assert all(np.array_equal(ours[path], theirs[path]) for path in ours)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:(currentThread|getName):DeprecationWarning",  # keras-tuner asks for its thread the old way
+    "ignore:Skipping variable loading for optimizer:UserWarning",  # as of any model that has not trained yet
+)
+def test_keras_tuner_searches_how_much_of_a_trained_model_trains(tmp_path):
+    import keras_tuner
+
+    start = keras.Input((6,))
+    x = layers.Dense(8, activation="relu", name="hidden")(start)
+    trained = jitter(keras.Model(start, layers.Dense(2, name="head")(x)))
+    source = matrix.values(trained)
+
+    def build(hp):
+        share = sg.channels(hp.Choice("share", [0.25, 0.5]), by="magnitude")
+        tuned = sg.rewrite(trained, [sg.train("hidden", kernel=share), sg.freeze("head", "kernel")])
+        eager = keras.backend.backend() != "jax"  # for a handful of steps, tracing costs ten times as much
+        tuned.compile(keras.optimizers.AdamW(0.01, weight_decay=0.1), "mse", run_eagerly=eager)
+        return tuned
+
+    tuner = keras_tuner.RandomSearch(build, "val_loss", max_trials=2, seed=1, directory=tmp_path)
+    tuner.search(X, Y, epochs=1, batch_size=8, validation_data=(X, Y), verbose=0)
+    assert {trial.hyperparameters["share"] for trial in tuner.oracle.trials.values()} == {0.25, 0.5}
+    (best,) = tuner.get_best_models()
+    (trial,) = tuner.oracle.get_best_trials()
+    assert best.evaluate(X, Y, batch_size=8, verbose=0) == pytest.approx(trial.score)
+    now, where = matrix.values(best), matrix.masks(best)
+    assert where["hidden/kernel"].sum() == 6 * 8 * trial.hyperparameters["share"]
+    for path, before in source.items():
+        trains = where.get(path, np.full(before.shape, True))
+        assert same_bits(now[path][~trains], before[~trains]), path
+        assert (now[path] != before)[trains].all(), path
+
+
 @ON_TENSORFLOW
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tensorboard_shows_whole_weights_and_what_trains(model, tmp_path):

@@ -15,6 +15,8 @@ from tests.helpers import assert_same_outputs, to_numpy
 from tests.partial.matrix import values
 from tests.zoo import jitter
 
+BACKEND = keras.backend.backend()
+ON_TENSORFLOW = pytest.mark.skipif(BACKEND != "tensorflow", reason="what TensorFlow cannot do on a CPU")
 RATE = 0.1
 CASES = {
     "Dense": (lambda: layers.Dense(6), (4,)),
@@ -22,6 +24,16 @@ CASES = {
     "Conv1D": (lambda: layers.Conv1D(6, 2, strides=2), (7, 4)),
     "Conv2D": (lambda: layers.Conv2D(6, 2, padding="same", activation="tanh"), (5, 5, 4)),
     "Conv3D": (lambda: layers.Conv3D(6, 2), (3, 3, 3, 4)),
+    "Conv1D in groups": (lambda: layers.Conv1D(6, 2, strides=2, groups=2), (7, 8)),
+    # Of the three groups two have a channel that trains, and one has none.
+    "Conv2D in groups": (lambda: layers.Conv2D(6, 2, padding="same", groups=3), (5, 5, 12)),
+    "Conv3D in groups": (lambda: layers.Conv3D(6, 2, groups=2), (3, 3, 3, 8)),
+    "Conv1DTranspose": (lambda: layers.Conv1DTranspose(6, 2, strides=2), (4, 4)),
+    "Conv2DTranspose": (
+        lambda: layers.Conv2DTranspose(6, 3, strides=2, padding="same", activation="tanh"),
+        (3, 3, 4),
+    ),
+    "Conv3DTranspose": (lambda: layers.Conv3DTranspose(6, 2), (2, 2, 2, 4)),
     "EinsumDense": (lambda: layers.EinsumDense("abc,cde->abde", (3, 3, 6), bias_axes="e"), (3, 4)),
     "EinsumDense with an ellipsis": (lambda: layers.EinsumDense("...c,cd->...d", 6), (3, 4)),
     "EinsumDense backwards": (lambda: layers.EinsumDense("abc,dc->adb", (6, 3)), (3, 4)),
@@ -53,7 +65,8 @@ def test_a_step_is_that_of_the_stock_layer_where_it_trains(case, selection, monk
     for model in (stock, tuned):
         model.compile(keras.optimizers.SGD(RATE), "mse")
         model.train_on_batch(x, y)
-    assert apply.called
+    # On PyTorch a convolution in groups goes the general way: nothing is faster.
+    assert apply.called == (BACKEND != "torch" or "groups" not in case)
     mask = tuned.get_layer("subject").kernel.part.to_mask()
     whole, partly = values(stock), values(tuned)
     for path in before:
@@ -64,13 +77,53 @@ def test_a_step_is_that_of_the_stock_layer_where_it_trains(case, selection, monk
         assert np.allclose(partly[path], expected, rtol=1e-5, atol=1e-6), path
 
 
+def test_channels_in_groups_may_move_to_other_groups_without_a_new_trace():
+    """How many of them lie in a group is no constant of the trace."""
+    stock = model_of(lambda: layers.Conv2D(6, 2, groups=3), (5, 5, 12))
+    tuned = sg.rewrite(stock, sg.train("subject", kernel=sg.channels([0, 2])))
+    tuned.compile(keras.optimizers.SGD(RATE), "mse")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 5, 5, 12)).astype("float32")
+    y = rng.normal(size=(5, 2)).astype("float32")
+    tuned.train_on_batch(x, y)
+    compact = tuned.get_layer("subject").kernel.compact
+    sg.adjust(tuned, sg.train("subject", kernel=sg.channels([4, 5])))
+    kernel = tuned.get_layer("subject").kernel
+    assert kernel.compact is compact
+    whole, before = sg.restore(tuned), to_numpy(kernel)
+    whole.compile(keras.optimizers.SGD(RATE), "mse")
+    for model in (whole, tuned):
+        model.train_on_batch(x, y)
+    expected = np.where(kernel.part.to_mask(), to_numpy(whole.get_layer("subject").kernel), before)
+    assert np.allclose(to_numpy(kernel), expected, rtol=1e-5, atol=1e-6)
+    assert (to_numpy(kernel) != before)[kernel.part.to_mask()].all()
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="there the general way is as fast")
+@pytest.mark.parametrize("filters, pays", [(4, False), (12, True)])
+def test_off_the_cpu_a_gradient_of_channels_in_groups_is_the_general_one_where_that_is_less_work(
+    filters, pays, monkeypatch
+):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+    stock = model_of(lambda: layers.Conv2D(filters, 2, groups=4), (3, 3, 8))
+    tuned = sg.rewrite(stock, sg.train("subject", kernel=sg.channels([0, 1])), validate="none")
+    apply = Mock(wraps=fast.apply)
+    monkeypatch.setattr(fast, "apply", apply)
+    tuned(np.ones((1, 3, 3, 8), "float32"))
+    assert apply.called == pays
+
+
 @pytest.mark.parametrize(
     "make, shape",
     [
-        (lambda: layers.Conv2D(4, 2, groups=2), (5, 5, 4)),
+        pytest.param(
+            lambda: layers.Conv2D(4, 2, groups=2, data_format="channels_first"),
+            (4, 5, 5),
+            marks=ON_TENSORFLOW,
+        ),
         (lambda: layers.Conv1D(4, 2, padding="causal"), (5, 4)),
     ],
-    ids=["grouped", "causal"],
+    ids=["grouped with channels first", "causal"],
 )
 def test_what_has_no_fast_path_goes_the_general_way(make, shape, monkeypatch):
     stock = model_of(make, shape)

@@ -142,7 +142,9 @@ def test_activation_is_the_mean_of_what_comes_out():
     assert np.array_equal(to_numpy(kernel), to_numpy(model.get_layer("conv_1").kernel)[..., chosen])
     tokens = zoo.tokens()
     rule = sg.train("lstm", kernel=sg.channels(2, by=sg.activation(zoo.sample_inputs(tokens), verbose=0)))
-    with pytest.raises(sg.SelectionError, match=r"'lstm/cell/kernel' has 32 channels, and 8 come out"):
+    on_jax = keras.backend.backend() == "jax"  # where nobody sees what a cell gives within the compiled loop
+    reason = "nothing that comes out" if on_jax else "has 32 channels, and 8 come out"
+    with pytest.raises(sg.SelectionError, match=f"'lstm/cell/kernel':? {reason}"):
         sg.rewrite(tokens, rule)
     with pytest.raises(sg.SelectionError, match="activation ranks channels, not elements"):
         sg.elements(2, by=by)
