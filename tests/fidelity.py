@@ -44,6 +44,7 @@ def check_exact(model: Any, *, share: bool = False) -> None:
 
 def portrait(model: Any) -> dict[str, Any]:
     """Return all that must not change, as plain data: what a rewrite is compared by."""
+    functional: Any = _keras.functional_of(model)
     layers = [("", model), *paths.walk(model)]
     path_of = {id(layer): path for path, layer in layers}
     seen: dict[int, str] = {}
@@ -65,8 +66,8 @@ def portrait(model: Any) -> dict[str, Any]:
     return {
         "class": type(model),
         "name": model.name,
-        "inputs": _structure(_keras.functional_of(model).input),
-        "outputs": _structure(_keras.functional_of(model).output),
+        "inputs": _structure(functional.input),
+        "outputs": _structure(functional.output),
         "graph": graph_to_json(sg.to_graph(model)),
         "layers": {path: (type(layer), layer.name, _policy(layer)) for path, layer in layers},
         "flags": {path: _keras.trainable_flag(layer) for path, layer in layers},

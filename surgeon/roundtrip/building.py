@@ -74,6 +74,9 @@ class _Builder:
 
     def build(self, graph: ModelGraph) -> Any:
         edited = is_edited(graph)
+        for node in graph:
+            if self._is_kept(node):
+                self.copier.keep(node.op)
         made = _Made(live_tensors(graph.model) if graph.model is not None else {}, edited)
         for node in graph:
             if node.op is None:
@@ -91,12 +94,18 @@ class _Builder:
             copies[id(node.op)] = self._make(node)
         return copies[id(node.op)]
 
+    def _is_kept(self, node: Node) -> bool:
+        """Whether the new model has the source's own layer."""
+        return node.op is not None and not (
+            node.is_new or node.op.name != node.name or not self.shared(node) or _holds_edits(node)
+        )
+
     def _make(self, node: Node) -> Op:
         renamed = node.op.name != node.name
         if node.is_new and renamed:
             self.renamed.append((node.op, node.op.name))
             node.op.name = node.name
-        if node.is_new or (self.shared(node) and not _holds_edits(node) and not renamed):
+        if node.is_new or self._is_kept(node):
             return node.op
         if node.inner is not None:
             return self.build(node.inner)

@@ -43,6 +43,15 @@ class Copier:
         except NotUnderstoodError:
             return self._remake(op)
 
+    def keep(self, op: Op) -> None:
+        """Let an operation, and all that a layer holds, stand for itself, unless it was copied already."""
+        self.copies.setdefault(id(op), op)
+        if isinstance(op, keras.layers.Layer):
+            for layer in (op, *(inner for _, inner in paths.walk(op))):
+                parameters, state = _keras.own_variables(layer)
+                for held in (layer, *parameters, *state):
+                    self.copies.setdefault(id(held), held)
+
     def _remake(self, op: Op) -> Op:
         new = self.copies[id(op)] = copy_op(op)
         if isinstance(op, keras.layers.Layer):

@@ -20,6 +20,7 @@ SOME = (
     "MiTBackbone",
     "MixtralBackbone",
     "ResNetImageClassifier",
+    "RobertaBackbone",
     "SAMBackbone",
     "SwinTransformerBackbone",
     "T5Backbone",
@@ -36,4 +37,6 @@ def test_the_catalog_is_as_large_as_we_say():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOME)
 def test_models_of_keras_hub(name):
-    check_exact(zoo.jitter(hub.models()[name]()))
+    model = zoo.jitter(hub.models()[name]())
+    check_exact(model)
+    check_exact(model, share=True)

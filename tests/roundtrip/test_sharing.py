@@ -112,6 +112,19 @@ def test_a_model_that_an_attribute_holds_has_its_calls_in_common():
     assert keras.Model(same.input, same.encoder.output).count_params() == 15
 
 
+def test_an_attribute_that_holds_what_is_inside_of_a_shared_layer():
+    x = keras.Input((4,), name="x")
+    each = layers.TimeDistributed(layers.Dense(4, name="inner"), name="each")
+    y = layers.Flatten(name="flat")(each(layers.Reshape((2, 2), name="pairs")(x)))
+    model = zoo.jitter(keras.Model(x, layers.Dense(2, name="head")(y)))
+    model.inner = each.layer
+    check_exact(model, share=True)
+    shared = sg.rewrite(model, sg.freeze("head"), share=True)
+    assert shared.inner is model.inner
+    apart = sg.rewrite(model, [])
+    assert apart.inner is apart.get_layer("each").layer is not model.inner
+
+
 def _calls(model):
     return {
         path: (len(_keras.inbound_nodes(layer)), len(layer._outbound_nodes))
