@@ -52,16 +52,15 @@ def dense(units: int, batch: int, start_with: str) -> Case:
     return Case(model, np.ones((batch, units), "float32"), np.ones((batch, 1), "float32"))
 
 
-def conv(filters: int, side: int, batch: int, start_with: str) -> Case:
-    """Return a 3 × 3 Conv2D between two cheap layers."""
+def conv(filters: int, side: int, batch: int, start_with: str, kind: str = "Conv2D", **options: Any) -> Case:
+    """Return a 3 × 3 convolution between two cheap layers."""
     import keras
     import numpy as np
 
     start = keras.Input((side, side, filters))
     x = keras.layers.DepthwiseConv2D(1, name="before")(start)
-    x = keras.layers.Conv2D(
-        filters, 3, padding="same", activation="relu", kernel_initializer=start_with, name="subject"
-    )(x)
+    options |= {"padding": "same", "activation": "relu", "kernel_initializer": start_with}
+    x = getattr(keras.layers, kind)(filters, 3, name="subject", **options)(x)
     model = keras.Model(start, keras.layers.Dense(1, name="head")(keras.layers.GlobalAveragePooling2D()(x)))
     return Case(model, np.ones((batch, side, side, filters), "float32"), np.ones((batch, 1), "float32"))
 
@@ -110,6 +109,10 @@ CASES: dict[str, Callable[..., Case]] = {
     "dense_4096": lambda start_with="glorot_uniform": dense(4096, 64, start_with),
     "conv_64": lambda start_with="glorot_uniform": conv(64, 28, 16, start_with),
     "conv_256": lambda start_with="glorot_uniform": conv(256, 14, 16, start_with),
+    "conv_256_groups": lambda start_with="glorot_uniform": conv(256, 14, 16, start_with, groups=8),
+    "conv_256_transposed": lambda start_with="glorot_uniform": conv(
+        256, 14, 16, start_with, "Conv2DTranspose"
+    ),
     "mobilenet_v2": lambda: vision("MobileNetV2", 16),
     "resnet50": lambda: vision("ResNet50", 8),
     "transformer": transformer,

@@ -8,7 +8,7 @@ from surgeon._keras.compilation import (
     shared_slots,
     slots_of,
 )
-from surgeon._keras.compiling import compiled_if_large
+from surgeon._keras.compiling import compiled_if_large, xla_helps
 from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -174,4 +174,5 @@ __all__ = [
     "whole_variable",
     "without_compilation",
     "without_gradients",
+    "xla_helps",
 ]

@@ -25,7 +25,7 @@ def compiled_if_large(function: Callable[..., Any], *tensors: Any, **options: An
         *tensors: Tensors of shapes that are known; the first one decides what is large.
         **options: Hashable arguments.
     """
-    if keras.backend.backend() != "tensorflow" or math.prod(tensors[0].shape) < LARGE or not _helps():
+    if keras.backend.backend() != "tensorflow" or math.prod(tensors[0].shape) < LARGE or not xla_helps():
         return function(*tensors, **options)
     kinds = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
     return _compiled(function, kinds, tuple(sorted(options.items())))(*tensors)
@@ -40,7 +40,8 @@ def _compiled(function: Callable[..., Any], kinds: Any, options: Any) -> Any:
     return tf.function(partial(function, **dict(options)), jit_compile=True, autograph=False)
 
 
-def _helps() -> bool:
+def xla_helps() -> bool:
+    """Whether to compile a part of a graph of TensorFlow's: on a CPU, where there is an XLA."""
     import tensorflow as tf
     from tensorflow.python.framework.config import is_op_determinism_enabled
 
