@@ -72,10 +72,13 @@ def hub(only: list[str] | None) -> Iterator[tuple[str, Callable[[], Any]]]:
     decoder = {k: v for k, v in heads.items() if k not in ("num_heads", "max_sequence_length")}
     query = {**decoder, "num_query_heads": 2, "num_key_value_heads": 1}
     gemma = {**query, "head_dim": 8}
+    electra = {**heads, "embedding_dim": 8, "vocab_size": heads["vocabulary_size"]}
+    del electra["vocabulary_size"]
     kinds: dict[str, dict[str, Any]] = {
         "BertBackbone": heads, "RobertaBackbone": heads, "DistilBertBackbone": heads, "GPT2Backbone": heads,
-        "OPTBackbone": heads, "LlamaBackbone": query, "MistralBackbone": query, "GemmaBackbone": gemma,
-        "AlbertBackbone": {**heads, "embedding_dim": 8}, "ElectraBackbone": {**heads, "embedding_dim": 8},
+        "OPTBackbone": heads, "BloomBackbone": {**decoder, "num_heads": 2}, "MistralBackbone": query,
+        "GemmaBackbone": gemma,
+        "AlbertBackbone": {**heads, "embedding_dim": 8}, "ElectraBackbone": electra,
     }  # fmt: skip
     for name, arguments in kinds.items():
         if not only or name in only:

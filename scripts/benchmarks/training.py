@@ -116,8 +116,9 @@ def variants(case: Case, fraction: float) -> dict[str, Callable[[], Any]]:
         "channels": lambda: partly(channels),
         "rows": lambda: partly(rows),
         "elements": lambda: partly(elements),
-        "mask by hand": lambda: masked(case, fraction),
     }
+    if all(isinstance(getattr(type(layer), "kernel", None), property) for layer in case.subjects(case.model)):
+        made["mask by hand"] = lambda: masked(case, fraction)
     if case.is_one_layer and hasattr(case.model.get_layer(case.selector), "units"):
         made |= {"channels, split": lambda: split(channels), "rows, split": lambda: split(rows)}
     return made
