@@ -62,11 +62,12 @@ def portrait(model: Any) -> dict[str, Any]:
                 _describe(variable.constraint),
                 to_numpy(variable),
             )
+    functional: Any = _keras.functional_of(model)
     return {
         "class": type(model),
         "name": model.name,
-        "inputs": _structure(_keras.functional_of(model).input),
-        "outputs": _structure(_keras.functional_of(model).output),
+        "inputs": _structure(functional.input),
+        "outputs": _structure(functional.output),
         "graph": graph_to_json(sg.to_graph(model)),
         "layers": {path: (type(layer), layer.name, _policy(layer)) for path, layer in layers},
         "flags": {path: _keras.trainable_flag(layer) for path, layer in layers},
