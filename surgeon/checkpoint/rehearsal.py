@@ -80,9 +80,12 @@ class Rehearsal:
         if source.fault:
             raise RefusedError(source.fault)
         with at_hand(source, None) as (here, _):
-            admitted = inspect(
-                here.path, here.kind, root=here.root, budgets=limits.budgets, allowed=limits.allowed
-            )
+            try:
+                admitted = inspect(
+                    here.path, here.kind, root=here.root, budgets=limits.budgets, allowed=limits.allowed
+                )
+            except RefusedError as error:  # a copy of what lies on a store has a name that says nothing
+                raise RefusedError(str(error).removeprefix(f"{here.location}: ")) from error
             bad = not_finite(here.path, admitted) if limits.strict else ()
             if bad:
                 raise RefusedError(f"NaN or infinite values in {bad[0]}")
