@@ -166,6 +166,21 @@ def test_a_rule_after_lora_lets_the_kernel_train_too():
     assert (to_numpy(tuned.get_layer("dense").kernel) != before).any()
 
 
+def test_lora_skips_layers_to_which_keras_adds_no_adapter():
+    model = of(
+        layers.Dense(4, name="held", kernel_constraint="max_norm"),
+        layers.Dense(4, name="adapted"),
+        layers.Dense(2, name="head"),
+    )
+    model.get_layer("adapted").enable_lora(2)
+    tuned = sg.rewrite(model, sg.lora("*", rank=3))
+    assert [layer.name for layer in tuned.layers if getattr(layer, "lora_rank", None) == 3] == ["head"]
+    with pytest.raises(sg.SurgeonError, match="'held': its kernel has a constraint"):
+        sg.plan(model, sg.lora("held", rank=2))
+    with pytest.raises(sg.SurgeonError, match="'adapted': it has an adapter already"):
+        sg.plan(model, sg.lora("adapted", rank=2))
+
+
 def own_layer(adapted):
     """Return a layer of somebody's own whose `lora_enabled` is what it likes."""
 
