@@ -16,10 +16,17 @@ def child_layers(layer: Any) -> list[Any]:
 
 
 def adapted_weight(layer: Any) -> Any:
-    """Return the weight that low-rank adapters of a layer are added to; `None` if it has none."""
-    if not getattr(layer, "lora_enabled", False):
+    """Return the weight that Keras's own low-rank adapters of a layer are added to; `None` if it has none.
+
+    Somebody's own layer may mean something else by the same words.
+    """
+    own = vars(layer)
+    is_of_keras = any(
+        "enable_lora" in vars(cls) and cls.__module__.startswith("keras.") for cls in type(layer).__mro__
+    )
+    if own.get("lora_enabled") is not True or not is_of_keras:
         return None
-    return next((value for name, value in vars(layer).items() if name in ("_kernel", "_embeddings")), None)
+    return own.get("_kernel", own.get("_embeddings"))
 
 
 def attributes(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -54,11 +54,9 @@ def duplicate_resource(variable: Any) -> Any | None:
     import tensorflow as tf
 
     fields = vars(variable)
-    if type(variable) is not _plain_kind() or not fields.keys() <= FIELDS:
+    if not _is_plain(variable) or not fields.keys() <= FIELDS:
         return None
     if any(fields.get(name) for name in UNUSUAL):
-        return None
-    if not tf.executing_eagerly() or tf.distribute.has_strategy():
         return None
     old, dtype = variable._handle, variable._dtype
     handle = tf.raw_ops.VarHandleOp(dtype=dtype, shape=variable._shape, shared_name=_anonymous())
@@ -80,9 +78,20 @@ def read_resource(variable: Any) -> Any:
     """Return the tensor that a TensorFlow variable holds; the two share their memory."""
     import tensorflow as tf
 
-    if type(variable) is _plain_kind() and tf.executing_eagerly():
+    if _is_plain(variable):
         return tf.raw_ops.ReadVariableOp(resource=variable._handle, dtype=variable._dtype)
     return variable.value()
+
+
+def _is_plain(variable: Any) -> bool:
+    """Whether a variable is of the kind that TensorFlow makes, here and now, where no strategy has a say."""
+    import tensorflow as tf
+
+    return (
+        tf.executing_eagerly()
+        and not tf.distribute.has_strategy()  # or the kind that is kept below would be a strategy's
+        and type(variable) is _plain_kind()
+    )
 
 
 @functools.cache

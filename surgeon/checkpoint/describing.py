@@ -46,5 +46,6 @@ def _layers(model: Any) -> int:
 
 def _short(text: Any) -> str:
     """Return a name from a file so that it does no harm in a terminal."""
-    shown = "".join(sign if sign.isprintable() else "?" for sign in str(text))
+    begin = str(text)[: _LONGEST + 1]
+    shown = "".join(sign if sign.isprintable() else "?" for sign in begin)
     return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"

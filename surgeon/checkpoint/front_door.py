@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Admitted:
         members: Members of the archive by name; empty for HDF5 files.
         size: Bytes of the file, or of all shards.
         model: What a person knows the model by.
+        config: What it says of its model, compilation included; empty for bare weights.
     """
 
     fingerprint: Fingerprint
@@ -40,6 +41,7 @@ class Admitted:
     members: Mapping[str, Member]
     size: int
     model: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def admit(
@@ -103,7 +105,7 @@ def inspect(
         except OSError as error:
             raise refuse(None, f"cannot be read: {error}") from error
     mark = Stamp.of_file(state).named(digest)
-    return Admitted(mark, layout, members, state.st_size, described(config, layout))
+    return Admitted(mark, layout, members, state.st_size, described(config, layout), config)
 
 
 def _inspect_map(

@@ -113,6 +113,16 @@ class Row(NamedTuple):
         )
 
 
+def as_kept(text: str) -> str:
+    r"""Return a name as the manifest keeps it: those of files need not be UTF-8, its texts must be.
+
+    Example:
+        >>> as_kept("a.keras"), as_kept(os.fsdecode(bytes([0xFF])))
+        ('a.keras', '\\udcff')
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 _COLUMNS = ", ".join(Row._fields)
 _SELECT = f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - of names in this file alone
 _PLACES = ", ".join("?" for _ in Row._fields)
@@ -174,7 +184,7 @@ class Manifest:
     def read(self, output: str) -> Row | None:
         """Return the row of an output, or `None`."""
         with self._explained():
-            found = self._database.execute(f"{_SELECT} WHERE output = ?", (output,)).fetchone()
+            found = self._database.execute(f"{_SELECT} WHERE output = ?", (as_kept(output),)).fetchone()
         return None if found is None else Row(*found)
 
     def rows(self) -> dict[str, Row]:
@@ -189,6 +199,7 @@ class Manifest:
             row: The row.
             replacing: With `publishing`, what is there until the output gets its name.
         """
+        row = Row._make(as_kept(value) if isinstance(value, str) else value for value in row)
         with self._explained(), self._database:
             self._database.execute(_INSERT, row)
             if replacing is not None:
@@ -206,8 +217,8 @@ class Manifest:
     def replacing(self, output: str) -> list[Content]:
         """Return what an output may still be if a run died while it replaced it."""
         with self._explained():
-            found = self._database.execute("SELECT size, digest FROM replacing WHERE output = ?", (output,))
-            return list(found)
+            asked = "SELECT size, digest FROM replacing WHERE output = ?"
+            return list(self._database.execute(asked, (as_kept(output),)))
 
     def begin(self, found: int, skipped: int) -> None:
         """Begin to count for this run; `skipped` of its files were done before."""

@@ -13,7 +13,7 @@ from typing import Any
 from surgeon.checkpoint.architecture import name_of
 from surgeon.checkpoint.asking import Ask, FileFailedError, answer_to
 from surgeon.checkpoint.budgets import DEFAULT, GIB, Budgets
-from surgeon.checkpoint.bytepath.finite import not_finite
+from surgeon.checkpoint.bytepath.finite import is_open, not_finite
 from surgeon.checkpoint.bytepath.mover import Look, Mover
 from surgeon.checkpoint.bytepath.plan import BytePlan
 from surgeon.checkpoint.front_door import Admitted, inspect
@@ -250,7 +250,7 @@ class _Conversion:
 
     def _by_keras(self, admitted: Admitted, trace_as: str | None) -> tuple[Made, Mapping[str, Any]]:
         job, here = self._job, self._here
-        marks = self._finite(not_finite(here.path, admitted))
+        marks = self._finite(bad := not_finite(here.path, admitted))
         answer = self._request({"trace_as": trace_as} if trace_as else {}, admitted.size)
         mark = admitted.fingerprint
         if self._copied[1] is not None:
@@ -259,8 +259,8 @@ class _Conversion:
             raise FileFailedError("changed", _CHANGED)
         made_of = self._admit_output()
         output = made_of.fingerprint
-        if job.source.kind is Kind.SHARDED:
-            marks = self._finite(not_finite(job.temp, made_of))
+        if not is_open(admitted):  # Keras writes its arrays as they are
+            marks = self._finite(tuple(dict.fromkeys([*bad, *not_finite(job.temp, made_of)])))
         if job.source.kind is not Kind.LEGACY:
             _check_arrays(admitted.layout, made_of.layout, replaced=bool(answer.get("replaced")))
         seconds = time.monotonic() - self._started

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from surgeon.checkpoint.config_text import digest_parts
 from surgeon.checkpoint.destination import Destination
 from surgeon.checkpoint.identity import is_damaged, is_read_again, still_is
-from surgeon.checkpoint.manifest import Content, Manifest, Row
+from surgeon.checkpoint.manifest import Content, Manifest, Row, as_kept
 from surgeon.checkpoint.outcome import Cause, Converted, Failed, Outcome, Skipped
 from surgeon.checkpoint.per_file import Job, Result
 from surgeon.checkpoint.sources import Kind, Source
@@ -24,12 +24,14 @@ class Publication:
         result: What came of it.
         before: What the manifest said of the output before.
         row: What it says now; `None` if there is no output.
+        replace: Whether an output of ours is there, whose place it takes.
     """
 
     job: Job
     result: Result
     before: Row | None
     row: Row | None = None
+    replace: bool = False
 
 
 class Record:
@@ -56,13 +58,13 @@ class Record:
 
         A source whose time has changed but whose bytes have not counts as unchanged.
         """
-        row = self._known.get(source.output)
+        row = self._known.get(as_kept(source.output))
         if row is None or row.state == "failed" or row.rules not in self._same or row.digest is None:
             return None
         path, final = source.location, self._out.final(source.output)
         if not self._out.has(final, row.output_size):
             return None
-        if row.state == "done" and row.source == path and _is_as_in(row, source):
+        if row.state == "done" and row.source == as_kept(path) and _is_as_in(row, source):
             return Skipped(path, final)
         return self._known_again(row, source, final)
 
@@ -72,7 +74,7 @@ class Record:
         if known is None or (row.state == "publishing" and not still_is(final, str(row.output_digest))):
             return None
         path, now = source.location, known
-        if row.source != path or not known.still_holds(path):
+        if row.source != as_kept(path) or not known.still_holds(path):
             found = _identify(path, known)
             if found is None:
                 return None
@@ -89,7 +91,7 @@ class Record:
         if isinstance(result, Failed):
             return Publication(job, result, before)
         there: Content | None = None
-        if self._out.is_taken(job.final):
+        if is_taken := self._out.is_taken(job.final):
             there, why = self._found(job.source.output, before, job.final)
             if why:
                 job.temp.unlink()
@@ -102,7 +104,7 @@ class Record:
             output_digest=result.digest,
         ).of(result.fingerprint)
         self._manifest.write(row, replacing=there)
-        return Publication(job, result, before, row)
+        return Publication(job, result, before, row, replace=is_taken)
 
     def _found(self, output: str, before: Row | None, final: str) -> tuple[Content | None, str]:
         """Return what an output that is there is, if an earlier run wrote it, or else why it must stay."""
@@ -120,9 +122,8 @@ class Record:
         job, made = publication.job, publication.result
         if isinstance(made, Failed):
             return made
-        ours = publication.before is not None and publication.before.output_digest is not None
         try:
-            self._out.publish(job.temp, job.final, replace=ours)
+            self._out.publish(job.temp, job.final, replace=publication.replace)
         except (OSError, CheckpointError) as error:
             cause: Cause = "exists" if isinstance(error, CheckpointError) else "error"
             reason = f"cannot write the output: {error}"
@@ -133,14 +134,16 @@ class Record:
 
     def conclude(self, publication: Publication, result: Result) -> Outcome:
         """Write down what became of a file."""
-        job, before = publication.job, publication.before
+        job, ours = publication.job, publication.before
         if isinstance(result, Failed):
+            if publication.row is not None and result.cause == "error":
+                ours = publication.row  # it may have its name: what came after that may be what failed
             self._manifest.write(
                 Row(
                     *(job.source.output, result.source, self._rules, "failed", result.seconds),
                     # An output of an earlier run stays where it is, and stays known as ours.
-                    output_size=before.output_size if before else None,
-                    output_digest=before.output_digest if before else None,
+                    output_size=ours.output_size if ours else None,
+                    output_digest=ours.output_digest if ours else None,
                     error=f"{result.cause}: {result.reason}",
                 )
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from surgeon.checkpoint.architecture import name_of
+from surgeon.checkpoint.architecture import digest_config, name_of
 from surgeon.checkpoint.asking import Ask, FileFailedError, answer_to
 from surgeon.checkpoint.bytepath.finite import not_finite
 from surgeon.checkpoint.bytepath.mover import Look, Mover
@@ -18,6 +18,9 @@ from surgeon.checkpoint.record import Record
 from surgeon.checkpoint.sources import MANIFEST, Source
 from surgeon.checkpoint.spool import at_hand
 from surgeon.errors import RefusedError
+
+_COMPILED = ("compile_config", "training_config")
+"""What a config says of how the model was compiled, by which no rule goes."""
 
 
 class Rehearsal:
@@ -77,28 +80,35 @@ class Rehearsal:
         if source.fault:
             raise RefusedError(source.fault)
         with at_hand(source, None) as (here, _):
-            admitted = inspect(
-                here.path, here.kind, root=here.root, budgets=limits.budgets, allowed=limits.allowed
-            )
+            try:
+                admitted = inspect(
+                    here.path, here.kind, root=here.root, budgets=limits.budgets, allowed=limits.allowed
+                )
+            except RefusedError as error:  # a copy of what lies on a store has a name that says nothing
+                raise RefusedError(str(error).removeprefix(f"{here.location}: ")) from error
             bad = not_finite(here.path, admitted) if limits.strict else ()
             if bad:
                 raise RefusedError(f"NaN or infinite values in {bad[0]}")
             look = None if self._mover is None else self._mover.look(source)
             key = look.key if look is not None else None
             if look is None or look.plan is None:  # what has a plan has been converted by these rules
-                self._check_rules(here, admitted, key or f"{name_of(admitted.layout)} {admitted.model}")
+                self._check_rules(here, admitted)
         how, reason = self._way(look)
         architecture = name_of(admitted.layout) if key is None else key[:12]
         return Planned(source.location, final, how, architecture, reason, admitted.model)
 
-    def _check_rules(self, here: Source, admitted: Admitted, key: str) -> None:
+    def _check_rules(self, here: Source, admitted: Admitted) -> None:
         """Let Keras load the first file of an architecture, to see that the rules fit.
+
+        Files of other layers are files of another one here, even where their arrays lie alike.
 
         Raises:
             FileFailedError: If they do not, or the file cannot be loaded.
         """
         if self._ask is None:
             return
+        model = {name: part for name, part in admitted.config.items() if name not in _COMPILED}
+        key = f"{name_of(admitted.layout)} {digest_config(model)}"
         if key not in self._misfits:
             request = {"check": True, "source": here.location, "kind": here.kind.value}
             limits = self._limits

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+# All but tabs and line feeds that commands a terminal, turns text around, or cannot be written as UTF-8.
+_HARM = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def out() -> Console:
@@ -29,10 +33,24 @@ def err() -> Console:
 def _console(stream: TextIO, width: int | None = None) -> Console:
     from rich.console import Console
 
+    class Harmless(Console):
+        def render_str(self, text: str, **options: Any) -> Any:
+            return super().render_str(harmless(text), **options)
+
     # Names of layers and files are data: what looks like Rich's markup in them is none.
-    return Console(
+    return Harmless(
         file=stream, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty(), width=width
     )
+
+
+def harmless(text: str) -> str:
+    r"""Return a text from a file in a form that a terminal can only show.
+
+    Example:
+        >>> harmless("layer\x1b[2J")
+        'layer�[2J'
+    """
+    return _HARM.sub("\ufffd", text)
 
 
 def complain(text: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from surgeon.cli import options
-from surgeon.cli.console import complain, err, out, show, show_json
+from surgeon.cli.console import complain, err, harmless, out, show, show_json
 from surgeon.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _progress(*, hidden: bool) -> Iterator[Callable[[Event], None]]:
         def tell(event: Event) -> None:
             nonlocal failed, written
             if event.kind == "started" and event.source is not None:
-                progress.update(bar, description=event.source.relative)
+                progress.update(bar, description=harmless(event.source.relative))
                 return
             failed += type(event.outcome).__name__ == "Failed"
             text = f"{failed} failed" if failed else ""

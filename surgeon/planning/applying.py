@@ -79,7 +79,7 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     _attach(rewritten, plan, parts, still | kept.still, split_layers(edited, parts), scorer, held)
     if new:
         release(rewritten, able_to_train(rewritten, new))
-    _adapt(rewritten, plan)
+    _adapt(rewritten, plan, parts)
     if plan.journal:
         check_built(edited, rewritten)
     return rewritten
@@ -163,10 +163,12 @@ def check_plan(plan: Plan, before: Any, after: Any) -> None:
     check_rewrite(graph, after, mode="outputs", replaced=replaced, edited=edited)
 
 
-def _adapt(model: Any, plan: Plan) -> None:
-    layers = dict(paths.walk(model))
+def _adapt(model: Any, plan: Plan, parts: Mapping[str, Part]) -> None:
+    layers, adapted = dict(paths.walk(model)), {adapter.path for adapter in plan.adapters}
     for adapter in plan.adapters:
         layers[adapter.path].enable_lora(adapter.rank, lora_alpha=adapter.alpha)
+    # It freezes the kernel by its flag, also one that a later rule lets train.
+    release(model, [p for p in plan.asks if p.rpartition("/")[0] in adapted and not parts[p].is_none])
 
 
 def forget_functions(model: Any) -> None:

@@ -172,8 +172,15 @@ class _Maker:
                 continue
             named = {w.path.rpartition("/")[2]: w for w in self.weights.values() if w.layer == node.path}
             adapted = named.get("kernel") or named.get("embeddings")
-            if adapted is None or node.path in {adapter.path for adapter in self.adapters}:
+            has_one = getattr(node.op, "lora_enabled", False) or node.path in {a.path for a in self.adapters}
+            if adapted is None or has_one:
                 skipped.append((node.path, "it has an adapter already" if adapted else "it has no kernel"))
+                continue
+            if adapted.variable.constraint is not None:
+                why = (
+                    f"its {adapted.path.rpartition('/')[2]} has a constraint, and then Keras adds no adapter"
+                )
+                skipped.append((node.path, why))
                 continue
             before = self.resolver.size(adapted.path)
             self.asks[adapted.path].append(Ask("freeze", None, str(rule), (), self.number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Literal
 
 import keras
@@ -257,26 +258,28 @@ def _number(functional: Any, model: Any) -> tuple[dict[int, Ref], dict[int, str]
     named: dict[str, Any] = {}
     for node in _keras.nodes_in_order(functional):
         if named.setdefault(node.operation.name, node.operation) is not node.operation:
-            raise ModelError(_two_of_a_name(model, named[node.operation.name], node.operation))
-        count = counts.get(id(node.operation), 0)
-        counts[id(node.operation)] = count + 1
-        key = f"{node.operation.name}:{count}" if count else node.operation.name
+            raise ModelError(_two_of_a_name(model, functional, named[node.operation.name], node.operation))
+        calls = counts.get(id(node.operation), 0)
+        counts[id(node.operation)] = calls + 1
+        key = f"{node.operation.name}:{calls}" if calls else node.operation.name
         keys[id(node)] = key
         refs.update((id(tensor), Ref(key, index)) for index, tensor in enumerate(node.outputs))
     return refs, keys
 
 
-def _two_of_a_name(model: Any, *ops: Any) -> str:
+def _two_of_a_name(model: Any, functional: Any, *ops: Any) -> str:
     """Say which two operations share a name: Keras refuses that, but does not look again after a renaming."""
     where = "layers" if all(isinstance(op, keras.layers.Layer) for op in ops) else "operations"
-    order = [id(op) for op in getattr(model, where)]
-    first, second = sorted(ops, key=lambda op: order.index(id(op)))
-    places = [f"{where}[{order.index(id(op))}]" for op in (first, second)]
-    name = first.name
+    places = {id(op): f"{where}[{number}]" for number, op in enumerate(getattr(model, where))}
+    # A Sequential model does not list its input: then the other one is the one to rename.
+    first, second = sorted(ops, key=lambda op: [*places].index(id(op)) if id(op) in places else -1)
+    name, taken = first.name, {op.name for op in functional.operations}
+    free = next(new for number in count(1) if (new := f"{name}_{number}") not in taken)
     return (
-        f"two layers of {model.name!r} are called {name!r}: {type(first).__name__} ({places[0]}) and "
-        f"{type(second).__name__} ({places[1]}); paths must tell them apart, so rename one: "
-        f"model.{places[1]}.name = '{name}_1'"
+        f"two layers of {model.name!r} are called {name!r}: "
+        f"{type(first).__name__} ({places.get(id(first), 'its input')}) and "
+        f"{type(second).__name__} ({places[id(second)]}); paths must tell them apart, so rename one: "
+        f"model.{places[id(second)]}.name = {free!r}"
     )
 
 

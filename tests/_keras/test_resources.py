@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
 from typing import Any
@@ -10,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+import surgeon as sg
 from surgeon import _keras
-from surgeon._keras.resources import FIELDS, duplicate_resource, read_resource
+from surgeon._keras.resources import FIELDS, _plain_kind, duplicate_resource, read_resource
 
 tf: Any = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="variables of TensorFlow")
@@ -100,3 +102,16 @@ def test_a_keras_variable_is_duplicated_with_it():
     assert type(copy.value) is type(variable.value)
     copy.assign(np.zeros((2, 2)))
     assert float(keras.ops.sum(variable)) == 4
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_mirrored_model_is_rewritten_first_of_all(inside):
+    _plain_kind.cache_clear()  # as in a process of its own
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d"), keras.layers.Dense(2)])
+    with strategy.scope() if inside else contextlib.nullcontext():
+        tuned = sg.rewrite(model, sg.train("d", kernel=sg.channels([0])))
+    inputs = np.ones((2, 4), "float32")
+    assert np.array_equal(tuned.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
+    assert _plain_kind() is type(tf.Variable(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -9,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import filelock
 import numpy as np
 import pytest
 
-from surgeon.checkpoint import Converted, Event, Failed, Skipped, convert
+from surgeon.checkpoint import Converted, Event, Failed, Skipped, convert, progress
 from surgeon.errors import CheckpointError
 from surgeon.rules import freeze
 from tests.checkpoint.archives import archive, hdf5, members, write
@@ -157,10 +159,34 @@ def test_a_strict_run_judges_what_another_has_let_pass(folder, out, move_bytes):
     assert go(strict=True) == [Skipped, Failed]
 
 
+def test_a_strict_run_looks_into_a_deflated_archive(folder, out):
+    with zipfile.ZipFile(io.BytesIO(with_nan())) as read:
+        deflated = archive({each: read.read(each) for each in read.namelist()}, zipfile.ZIP_DEFLATED)
+    write(folder / "nan.keras", deflated)
+    (noted,) = convert(folder, [], out).converted
+    assert "NaN or infinite values in layers/dense/vars/0" in noted.notes
+    for rehearsed in (True, False):
+        (failed,) = convert(folder, [], out, strict=True, dry_run=rehearsed).failed
+        assert failed.cause == "refused"
+        assert "NaN or infinite values in layers/dense/vars/0" in failed.reason
+
+
 def test_strict_and_trusting_is_no_sense(folder, out):
     write(folder / "a.keras")
     with pytest.raises(CheckpointError, match="leave one of them out"):
         convert(folder, [], out, strict=True, trust_source=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_text_is_one_like_any_other(folder, out):
+    for name in (b"a \xff.keras", b"broken \xff.keras"):
+        write(folder / os.fsdecode(name))
+    first = convert(folder, [], out)
+    assert [type(outcome) for outcome in first.outcomes] == [Converted, Failed]
+    assert (os.fsencode(out) + b"/a \xff.keras") == os.fsencode(first.converted[0].output)
+    assert progress(out).failures == {"broken \\udcff.keras": "error: ValueError: no such layer"}
+    assert [type(outcome) for outcome in convert(folder, [], out).outcomes] == [Skipped, Failed]
+    assert [type(outcome) for outcome in convert(folder, freeze("x"), out).outcomes] == [Converted, Failed]
 
 
 def test_a_touched_source_is_not_a_changed_one(folder, out):

@@ -13,7 +13,7 @@ from surgeon.checkpoint import Converted, Skipped, atomic_output, convert
 from surgeon.checkpoint.identity import name_sha256
 from surgeon.checkpoint.manifest import Manifest, Row
 from surgeon.checkpoint.publish import publish
-from surgeon.checkpoint.record import Record
+from surgeon.checkpoint.record import Publication, Record
 from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
 from surgeon.rules import freeze
@@ -203,3 +203,35 @@ def test_the_row_says_what_is_on_disk(tmp_path):
     assert row.fingerprint is not None
     assert row.fingerprint.still_holds(source)
     assert row.output_digest == name_sha256(out / "a.keras")
+
+
+@pytest.mark.usefixtures("fake_workers")
+def test_an_output_that_got_its_name_before_something_failed_stays_ours(tmp_path, monkeypatch):
+    source, out = write(tmp_path / "in" / "a.keras"), tmp_path / "out"
+    for number in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "surgeon.checkpoint.publish.sync_folder", lambda _: (_ for _ in ()).throw(OSError("EIO"))
+            )
+            (failed,) = convert(source, freeze("other"), out).failed
+        assert "cannot write the output: EIO" in failed.reason
+        write(source, archive({**members(), "assets/new": bytes([number])}))
+    assert [type(outcome) for outcome in convert(source, [], out).outcomes] == [Converted]
+    assert (out / "a.keras").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.usefixtures("fake_workers")
+def test_what_appears_in_the_place_of_an_output_of_ours_that_was_moved_is_left(tmp_path, monkeypatch):
+    source, out = write(tmp_path / "in" / "a.keras"), tmp_path / "out"
+    convert(source, [], out)
+    (out / "a.keras").rename(tmp_path / "mine.keras")
+    publish_it = Record.publish
+
+    def theirs_first(record: Record, publication: Publication) -> object:
+        (out / "a.keras").write_bytes(b"precious")
+        return publish_it(record, publication)
+
+    monkeypatch.setattr(Record, "publish", theirs_first)
+    (failed,) = convert(source, [], out).failed
+    assert failed.cause == "exists"
+    assert (out / "a.keras").read_bytes() == b"precious"

@@ -301,3 +301,27 @@ def test_a_killed_command_is_finished_by_the_next(run, tmp_path):
     totals = json.loads(finished.stdout)["totals"]
     assert totals == {"converted": 12 - len(done), "skipped": len(done), "failed": 0}
     assert {name: data for name, data in contents(out).items() if name in done} == done
+
+
+def test_a_strict_run_looks_at_arrays_that_were_compressed(tmp_path):
+    model = small_model(0)
+    model.get_layer("head").kernel.assign(np.full((288, 5), np.nan))
+    plain, packed = tmp_path / "plain.weights.h5", tmp_path / "in" / "packed.weights.h5"
+    model.save_weights(plain)
+    packed.parent.mkdir()
+    with h5py.File(plain) as read, h5py.File(packed, "w") as written:
+
+        def repack(name: str, item: Any) -> None:
+            made = (
+                written.require_group(name)
+                if isinstance(item, h5py.Group)
+                else written.create_dataset(
+                    name, data=item[()], **({"compression": "gzip"} if item.shape else {})
+                )
+            )
+            made.attrs.update(item.attrs)
+
+        read.visititems(repack)
+    (failed,) = convert(packed, RULES, tmp_path / "out", model=model, strict=True).failed
+    assert (failed.cause, failed.reason.partition(" in ")[0]) == ("refused", "NaN or infinite values")
+    assert not (tmp_path / "out" / "packed.weights.h5").exists()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -139,3 +141,36 @@ def test_a_file_that_cannot_be_loaded_says_nothing_of_the_others(tmp_path):
         write(tmp_path / "in" / f"{name}.keras")
     report = convert(tmp_path / "in", freeze("head"), tmp_path / "out", dry_run=True)
     assert [type(outcome) for outcome in report.outcomes] == [Failed, Planned, Planned]
+
+
+def named(name: str, rate: float = 0.1) -> bytes:
+    """Return an archive of a model with a layer of this name; all have the same arrays and the same size."""
+    layer = {"class_name": "Dense", "config": {"name": name}}
+    config = {"class_name": "Sequential", "config": {"name": "m", "layers": [layer]}}
+    text = json.dumps({**config, "compile_config": {"optimizer": {"learning_rate": rate}}})
+    return archive({**members(), "config.json": text.encode()})
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_models_whose_arrays_lie_alike_may_have_other_layers(tmp_path, compression):
+    for name, layer in (("0", "a"), ("1_misfit", "b"), ("2", "a"), ("3_misfit", "b")):
+        data = io.BytesIO(named(layer))
+        with zipfile.ZipFile(data) as read:
+            repacked = archive({each: read.read(each) for each in read.namelist()}, compression)
+        write(tmp_path / "in" / f"{name}.keras", repacked)
+    for move_bytes in (True, False):
+        report = convert(tmp_path / "in", freeze("a"), tmp_path / "out", dry_run=True, move_bytes=move_bytes)
+        assert [type(outcome) for outcome in report.outcomes] == [Planned, Failed, Planned, Failed]
+
+
+def test_how_a_model_was_compiled_makes_no_other_architecture(tmp_path, monkeypatch):
+    for number in range(3):
+        write(tmp_path / "in" / f"{number}.keras", named("a", rate=number / 8))
+    log = tmp_path / "log.json"
+    monkeypatch.setattr("surgeon.checkpoint.conversion._architecture", lambda *_: (str(log), ""))
+    log.write_text("")
+    report = convert(
+        tmp_path / "in", freeze("a"), tmp_path / "out", model=str(log), dry_run=True, move_bytes=False
+    )
+    assert len(report.planned) == 3
+    assert log.read_text().split() == ["0.keras"]

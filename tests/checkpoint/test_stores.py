@@ -173,6 +173,14 @@ def test_keys_that_are_no_plain_paths_are_refused(tmp_path, key):
     assert {type(outcome) for outcome in dry.outcomes} == {Failed, Planned}
 
 
+def test_a_dry_run_refuses_in_the_words_of_the_run(tmp_path):
+    for name in ("a", "b"):
+        put(f"{name}.keras", archive()[:-40])
+    dry, report = (convert(IN, [], tmp_path / "out", dry_run=dry_run) for dry_run in (True, False))
+    assert dry.reasons == report.reasons
+    assert list(map(len, dry.reasons.values())) == [2]
+
+
 def test_outputs_of_other_runs_and_the_output_itself_are_no_sources(tmp_path):
     put("a.keras")
     put("deep/b.keras")

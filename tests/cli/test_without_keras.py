@@ -260,3 +260,17 @@ def test_the_script_says_what_a_bare_python_lacks(tmp_path):
     done = subprocess.run(bare, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert f"run {tmp_path / 'scripts' / 'setup'} first" in done.stderr
+
+
+@pytest.mark.usefixtures("fake_workers")
+def test_what_files_are_called_does_nothing_to_a_terminal(tmp_path, rules):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write(folder / "[red]broken\x1b[2J\x9b2J\u202e.keras")
+    write(folder / os.fsdecode(b"broken \xff.keras"))
+    command = ["convert", folder, "--rules", rules, "-o", out]
+    for arguments in ([*command, "--dry-run"], command, ["status", out]):
+        shown = run(*arguments, env={"COLUMNS": "1000"})
+        assert shown.exit_code == 1, shown.stderr
+        assert "[red]broken\ufffd[2J\ufffd2J\ufffd.keras" in shown.stdout
+        assert "broken \ufffd.keras" in shown.stdout or "broken \\udcff.keras" in shown.stdout
+        assert not set("\x1b\x9b\u202e") & set(shown.output)

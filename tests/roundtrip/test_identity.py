@@ -135,6 +135,21 @@ def test_two_layers_that_were_renamed_to_one_name_are_both_said():
     assert [layer.name for layer in sg.rewrite(outer, []).layers[0].layers] == ["a", "a_1"]
 
 
+def test_what_is_said_of_two_names_can_be_done():
+    """Also of an input that a Sequential model does not list, and where the next name is taken or odd."""
+    layers = keras.layers
+    hidden = keras.Sequential([keras.Input((4,), name="it's"), layers.Dense(4, name="a")], name="m")
+    hidden.layers[0].name = "it's"
+    taken = keras.Sequential([keras.Input((4,)), *(layers.Dense(4, name=name) for name in ("a", "b", "a_1"))])
+    taken.layers[1].name = "a"
+    for model, said in ((hidden, 'layers[0].name = "it\'s_1"'), (taken, "layers[1].name = 'a_2'")):
+        with pytest.raises(sg.ModelError) as error:
+            sg.to_graph(model)
+        assert str(error.value).endswith(said)
+        exec(str(error.value).rpartition("rename one: ")[2], {"model": model})  # as a person would
+        assert sg.rewrite(model, sg.freeze("*")).count_params() == model.count_params()
+
+
 def test_an_operation_has_a_name_too():
     image = keras.Input((4,))
     model = keras.Model(image, keras.layers.Dense(4, name="a")(image) * 2)

@@ -156,6 +156,59 @@ def test_restored_layers_with_adapters_train_as_keras_leaves_them(then):
     assert trains(sg.rewrite(adapted, sg.train("dense", "kernel"))) == trains(stock) | {"dense/kernel"}
 
 
+def test_a_rule_after_lora_lets_the_kernel_train_too():
+    stock = of(layers.Dense(4, name="dense"), layers.Dense(2, name="head"))
+    plan = sg.plan(stock, [sg.lora("dense", rank=2), sg.train("dense", "kernel")])
+    tuned = plan.apply(stock)
+    assert sum(int(np.prod(v.shape)) for v in tuned.trainable_variables) == plan.trainable_after
+    before = to_numpy(tuned.get_layer("dense").kernel)
+    train_steps(tuned, NUMBERS)
+    assert (to_numpy(tuned.get_layer("dense").kernel) != before).any()
+
+
+def test_lora_skips_layers_to_which_keras_adds_no_adapter():
+    model = of(
+        layers.Dense(4, name="held", kernel_constraint="max_norm"),
+        layers.Dense(4, name="adapted"),
+        layers.Dense(2, name="head"),
+    )
+    model.get_layer("adapted").enable_lora(2)
+    tuned = sg.rewrite(model, sg.lora("*", rank=3))
+    assert [layer.name for layer in tuned.layers if getattr(layer, "lora_rank", None) == 3] == ["head"]
+    with pytest.raises(sg.SurgeonError, match="'held': its kernel has a constraint"):
+        sg.plan(model, sg.lora("held", rank=2))
+    with pytest.raises(sg.SurgeonError, match="'adapted': it has an adapter already"):
+        sg.plan(model, sg.lora("adapted", rank=2))
+
+
+def own_layer(adapted):
+    """Return a layer of somebody's own whose `lora_enabled` is what it likes."""
+
+    class Own(layers.Layer):
+        lora_enabled = adapted
+
+        def build(self, shape):
+            self._kernel = self.add_weight(shape=(shape[-1], 3), name="kernel")
+
+        def call(self, x):
+            return ops.matmul(x, self._kernel)
+
+    return Own(name="own")
+
+
+def raises(layer):
+    raise RuntimeError(f"{layer.name} is not asked")
+
+
+@pytest.mark.parametrize(
+    "adapted", [True, lambda layer: False, property(raises)], ids=["yes", "method", "error"]
+)
+def test_adapters_of_somebodys_own(adapted):
+    model = of(own_layer(adapted), layers.Dense(2))
+    restored = sg.restore(sg.rewrite(model, sg.freeze("own")))
+    assert restored.get_layer("own").trainable_variables == [restored.get_layer("own")._kernel]
+
+
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_quantized_layers(mode):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -18,13 +23,9 @@ Check = Callable[[memoryview], bool]
 
 
 def not_finite(path: Path, admitted: Admitted) -> tuple[str, ...]:
-    """Return the arrays of a file that have NaN or infinite values; deflated members are not looked at."""
-    weights = admitted.members.get(WEIGHTS)
-    if weights is not None and not weights.is_stored:
-        return ()
-    start = weights.offset if weights else 0
+    """Return the arrays of a file that have NaN or infinite values; of one that `is_open` all."""
     found = []
-    with path.open("rb") as file, np.errstate(over="ignore", invalid="ignore"):
+    with _weights(path, admitted) as (file, start), np.errstate(over="ignore", invalid="ignore"):
         for dataset in admitted.layout.datasets.values():
             check = finite_check(dataset.dtype)
             if dataset.offset is None or check is None:
@@ -37,6 +38,25 @@ def not_finite(path: Path, admitted: Admitted) -> tuple[str, ...]:
                     found.append(dataset.path)
                     break
     return tuple(found)
+
+
+def is_open(admitted: Admitted) -> bool:
+    """Whether the numbers of all arrays lie as they are, neither in chunks nor compressed nor elsewhere."""
+    return all(array.offset is not None for array in admitted.layout.datasets.values())
+
+
+@contextmanager
+def _weights(path: Path, admitted: Admitted) -> Iterator[tuple[IO[bytes], int]]:
+    """Yield a file with the arrays, and where in it they begin."""
+    member = admitted.members.get(WEIGHTS)
+    if member is None or member.is_stored:
+        with path.open("rb") as file:
+            yield file, member.offset if member else 0
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        with zipfile.ZipFile(path) as archive, archive.open(WEIGHTS) as stream:
+            shutil.copyfileobj(stream, unpacked, _CHUNK)
+        yield unpacked, 0
 
 
 @cache
