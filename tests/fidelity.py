@@ -63,7 +63,6 @@ def portrait(model: Any) -> dict[str, Any]:
                 _describe(variable.constraint),
                 to_numpy(variable),
             )
-    functional: Any = _keras.functional_of(model)
     return {
         "class": type(model),
         "name": model.name,

@@ -8,7 +8,7 @@ from surgeon._keras.compilation import (
     shared_slots,
     slots_of,
 )
-from surgeon._keras.compiling import compiled_if_large, xla_helps
+from surgeon._keras.compiling import LARGE, compiled_if_large, compiled_in_graph
 from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -92,6 +92,7 @@ from surgeon._keras.variables import (
 
 __all__ = [
     "AVERAGE",
+    "LARGE",
     "MADE_ANEW",
     "TORCH_PARAMETERS",
     "TRACKED",
@@ -112,6 +113,7 @@ __all__ = [
     "child_layers",
     "compile_arguments",
     "compiled_if_large",
+    "compiled_in_graph",
     "convert_to_tensor",
     "copy_paths",
     "copy_settings",
@@ -174,5 +176,4 @@ __all__ = [
     "whole_variable",
     "without_compilation",
     "without_gradients",
-    "xla_helps",
 ]

@@ -8,6 +8,7 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from keras import ops
@@ -34,7 +35,7 @@ def apply(
     variable: PartialVariable,
     side: Side,
     channel_axis: int,
-    groups: int = 1,
+    groups: int | None = None,
 ) -> Any:
     """Return `operation(inputs, whole weight)` with a gradient for the trainable slices alone.
 
@@ -44,34 +45,41 @@ def apply(
         variable: A weight that trains along an axis.
         side: Whether that axis counts the weight's inputs or its outputs.
         channel_axis: The axis of the inputs, or of the result, that it corresponds to.
-        groups: How many groups the operation, a convolution, computes one by one.
+        groups: How many groups a convolution computes one by one; `None` for other operations.
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
+    count = groups or 1
+    # TensorFlow's own gradient of a convolution takes as long for a few channels as for a third of them.
+    is_slow = groups is not None and side == "out" and math.prod(variable.shape) >= _keras.LARGE
 
     def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
         whole = ops.cast(assemble.scatter(base, compact, index, variable.axis), compute)
         return operation(inputs, whole), (inputs, compact, whole, index)
 
+    def of_slices(inputs: Any, slices: Any, upstream: Any) -> Any:
+        return vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
+
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         inputs, compact, whole, index = saved
-        if groups == 1:
-            to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
-        else:
+        if count > 1:
             to_inputs = grouped.input_gradient(operation, inputs, whole, upstream)
+        else:
+            to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
         slices = ops.cast(compact, compute)
         if side == "out":
             upstream = ops.take(upstream, index, axis=channel_axis)
         else:
-            count = inputs.shape[channel_axis]
-            read = index if groups == 1 else grouped.inputs_of_rows(index, groups, count)
+            read = grouped.inputs_of_rows(index, count, inputs.shape[channel_axis]) if count > 1 else index
             inputs = ops.take(inputs, read, axis=channel_axis)
-        if groups == 1:
-            to_compact = vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
-        else:
-            of = grouped.group_of(variable.shape[-1], groups)
+        if count > 1:
+            of = grouped.group_of(variable.shape[-1], count)
             of = ops.take(of, index) if side == "out" else of
-            to_compact = grouped.kernel_gradient(operation, inputs, slices, upstream, groups, of)
+            to_compact = grouped.kernel_gradient(operation, inputs, slices, upstream, count, of)
+        elif is_slow:
+            to_compact = _keras.compiled_in_graph(of_slices, inputs, slices, upstream)
+        else:
+            to_compact = of_slices(inputs, slices, upstream)
         return to_inputs, ops.cast(to_compact, stored)
 
     base, compact, index = map(_keras.read, (variable.base, variable.compact, variable.index))

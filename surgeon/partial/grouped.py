@@ -55,15 +55,9 @@ def input_gradient(operation: Operation, inputs: Any, kernel: Any, upstream: Any
     def compute(inputs: Any, kernel: Any, upstream: Any) -> Any:
         return vjp(lambda x: operation(x, kernel), inputs, upstream)
 
-    if keras.backend.backend() != "tensorflow" or not _keras.xla_helps():
-        return compute(inputs, kernel, upstream)
-    import tensorflow as tf
-
-    if tf.executing_eagerly():  # it would be compiled in every step
-        return compute(inputs, kernel, upstream)
     # Keras compiles the convolution, and TensorFlow its gradient in one piece with that of the kernel, wanted
     # or not. Compiled from outside, it loses what nobody reads.
-    return tf.function(compute, jit_compile=True, autograph=False)(inputs, kernel, upstream)
+    return _keras.compiled_in_graph(compute, inputs, kernel, upstream)
 
 
 def inputs_of_rows(index: Any, groups: int, inputs: int) -> Any:

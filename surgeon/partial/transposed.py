@@ -31,7 +31,7 @@ class FastConvTranspose:
                 self.dilation_rate,
             )  # fmt: skip
 
-        x = fast.apply(convolve, inputs, variable, sides[variable.axis], channel_axis)
+        x = fast.apply(convolve, inputs, variable, sides[variable.axis], channel_axis, groups=1)
         if self.use_bias:
             along = [1] * (self.rank + 2)
             along[channel_axis] = self.filters

@@ -23,6 +23,7 @@ CASES = {
     "Dense on sequences": (lambda: layers.Dense(6), (3, 4)),
     "Conv1D": (lambda: layers.Conv1D(6, 2, strides=2), (7, 4)),
     "Conv2D": (lambda: layers.Conv2D(6, 2, padding="same", activation="tanh"), (5, 5, 4)),
+    "Conv2D that is large": (lambda: layers.Conv2D(256, 3, padding="same"), (2, 2, 128)),
     "Conv3D": (lambda: layers.Conv3D(6, 2), (3, 3, 3, 4)),
     "Conv1D in groups": (lambda: layers.Conv1D(6, 2, strides=2, groups=2), (7, 8)),
     # Of the three groups two have a channel that trains, and one has none.
