@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -74,6 +74,8 @@ class _Builder:
 
     def build(self, graph: ModelGraph) -> Any:
         edited = is_edited(graph)
+        if edited:
+            _number_on(node.name for node in graph if not isinstance(node.op, keras.layers.Layer))
         for node in graph:
             if self._is_kept(node):
                 self.copier.keep(node.op)
@@ -284,6 +286,19 @@ class _Made:
             self.fresh.add(node.key)
         if fresh or any(ref.node in self.remade for ref in node.inputs):
             self.remade.add(node.key)
+
+
+def _number_on(names: Iterable[str]) -> None:
+    """Let Keras give other names than these to the operations that it makes for masks.
+
+    It counts the names that it made up. A model that was loaded, or made before a session was cleared,
+    has names that were not counted.
+    """
+    for name in names:
+        prefix, _, number = name.rpartition("_")
+        prefix, last = (prefix, int(number)) if prefix and number.isdecimal() else (name, 0)
+        while keras.backend.get_uid(prefix) <= last:
+            pass
 
 
 def is_edited(graph: ModelGraph) -> bool:

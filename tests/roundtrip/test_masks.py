@@ -71,3 +71,17 @@ def test_a_masking_layer_is_replaced_and_what_reads_its_mask_follows(masked):
     rewritten = sg.rewrite(model, rule)
     assert np.array_equal(to_numpy(rewritten(WORDS)), to_numpy(other(WORDS)))
     assert np.array_equal(to_numpy(model(WORDS)), to_numpy(other(WORDS))) == (before == after)
+
+
+def test_new_masks_beside_old_ones_in_a_model_whose_names_keras_does_not_count():
+    words, others = (keras.Input((5,), dtype="int32", name=name) for name in ("words", "others"))
+    masked = [
+        layers.Embedding(9, 4, mask_zero=True, name=name)(tokens)
+        for name, tokens in (("first", words), ("second", others))
+    ]
+    x = layers.LSTM(3, name="lstm")(layers.Add(name="add")(masked))
+    model = zoo.jitter(keras.Model([words, others], x))
+    keras.utils.clear_session()
+    for name in ("first", "second"):
+        rewritten = sg.rewrite(model, sg.replace(name, layers.Embedding(9, 4, mask_zero=True)))
+        assert same_bits(to_numpy(rewritten([WORDS, WORDS])), to_numpy(model([WORDS, WORDS])))
