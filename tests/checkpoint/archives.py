@@ -59,3 +59,14 @@ def write(path: Path, data: bytes | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data if data is not None else archive() if path.suffix == ".keras" else hdf5())
     return path
+
+
+def files(folder: Path) -> list[str]:
+    """Return the files under a folder, without Surgeon's own."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if path.parts[0] != ".surgeon")
+
+
+def leftovers(out: Path) -> list[Path]:
+    """Return temporary files that a run left behind."""
+    return list((out / ".surgeon").glob("tmp/*"))

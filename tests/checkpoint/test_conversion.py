@@ -6,10 +6,7 @@ import io
 import json
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -20,21 +17,10 @@ import pytest
 from surgeon.checkpoint import Converted, Event, Failed, Skipped, convert, progress
 from surgeon.errors import CheckpointError
 from surgeon.rules import freeze
-from tests.checkpoint.archives import archive, hdf5, members, write
+from tests.checkpoint.archives import archive, files, hdf5, leftovers, members, write
 
 pytestmark = pytest.mark.usefixtures("fake_workers")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def files(folder: Path) -> list[str]:
-    """Return the files under a folder, without Surgeon's own."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if path.parts[0] != ".surgeon")
-
-
-def leftovers(out: Path) -> list[Path]:
-    """Return temporary files that a run left behind."""
-    return list((out / ".surgeon").glob("tmp/*"))
 
 
 @pytest.fixture
@@ -353,52 +339,3 @@ def test_an_error_in_the_callback_stops_the_workers(folder, out):
     assert len(files(out)) == 1
     assert leftovers(out) == []
     assert len(convert(folder, [], out).skipped) == 1
-
-
-SCRIPT = """
-import signal, sys
-from surgeon.checkpoint import conversion
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs behind it ignore the signal
-conversion._architecture = lambda model, temps, allowed: (model, "")
-conversion.worker_command = lambda: [sys.executable, {fake!r}]
-print("started", flush=True)
-report = conversion.convert({source!r}, [], {out!r}, workers=2, model={log!r})
-"""
-
-
-def run_until_some_are_done(folder: Path, out: Path, log: Path, stop: signal.Signals) -> list[str]:
-    """Start a run in a process of its own, and end it by a signal when two files are done."""
-    fake = Path(__file__).with_name("fake_worker.py")
-    script = SCRIPT.format(fake=str(fake), source=str(folder), out=str(out), log=str(log))
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(files(out) if out.exists() else []) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(stop)
-    process.wait(30)
-    return files(out)
-
-
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_is_finished_by_the_next(folder, out, tmp_path, stop, monkeypatch):
-    names = [f"slow_{number:02}.keras" for number in range(10)]
-    for name in names:
-        write(folder / name)
-    monkeypatch.setattr(
-        "surgeon.checkpoint.conversion._architecture", lambda model, temps, allowed: (model, "")
-    )
-    log = tmp_path / "log.json"
-    log.write_text("{}")
-    done = run_until_some_are_done(folder, out, log, stop)
-    assert 2 <= len(done) < len(names)
-    assert all((out / name).read_bytes() == (folder / name).read_bytes() for name in done)
-    if stop == signal.SIGINT:
-        assert leftovers(out) == []
-
-    log.write_text("")
-    report = convert(folder, [], out, workers=2, model=str(log))
-    assert files(out) == names
-    assert report.exit_code == 0
-    assert {Path(outcome.source).name for outcome in report.skipped} == set(done)
-    assert sorted(log.read_text().split()) == sorted(set(names) - set(done))
-    assert leftovers(out) == []
