@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import surgeon as sg
@@ -31,9 +31,6 @@ SELECTIONS = st.sampled_from(
     [sg.channels(0.4, by="magnitude"), sg.channels(1, by="random"), sg.elements(0.3, by="random", seed=5)]
 )
 
-# An example that trains takes several times as long as another.
-TRAINING = settings(max_examples=12) if settings.get_current_profile_name() == "surgeon" else settings()
-
 
 @given(recipes())
 def test_reading_and_building_is_the_identity(recipe):
@@ -47,7 +44,6 @@ def test_reading_and_building_is_the_identity(recipe):
     assert graph_from_json(graph_to_json(graph)).weights == graph.weights
 
 
-@TRAINING
 @given(recipes(), SELECTIONS, st.data())
 def test_what_trains_is_what_was_asked_and_nothing_else_moves(recipe, selection, data):
     model = build(recipe)
