@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from surgeon.graph import Node
-from surgeon.library.making import from_config
-from surgeon.rules import StructureRule, rule
+from surgeon.rules import StructureRule, configure, rule
 from surgeon.select import Selector, as_selector, where
 
 
@@ -39,7 +38,7 @@ def change_activation(old: str, new: Any, selector: Selector | str = "**") -> St
         import keras
 
         keys = _found(node, old)
-        return from_config(node, **dict.fromkeys(keys, new)) if keys else keras.layers.Activation(new)
+        return configure(node, **dict.fromkeys(keys, new)) if keys else keras.layers.Activation(new)
 
     return change
 

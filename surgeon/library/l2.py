@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from surgeon.graph import Node
-from surgeon.library.making import from_config
-from surgeon.rules import StructureRule, rule
+from surgeon.rules import StructureRule, configure, rule
 from surgeon.select import Selector, as_selector, where
 
 _SETTINGS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer")
@@ -34,6 +33,6 @@ def add_l2(amount: float, selector: Selector | str = "**") -> StructureRule:
         import keras
 
         penalty = keras.regularizers.L2(amount)
-        return from_config(node, **{key: penalty for key in _SETTINGS if key in node.config})
+        return configure(node, **{key: penalty for key in _SETTINGS if key in node.config})
 
     return add

@@ -246,7 +246,7 @@ class _Maker:
                 self._move_asks(change.path, moved)
             if change.kind == "unshared":
                 self._copy_asks(change.path, apart(change, surgery.templates))
-            if change.kind in ("replaced", "shared", "removed"):
+            if change.kind in ("inserted", "replaced", "shared", "removed"):
                 self._drop_asks(change.path)
         for path in [p for p in self.asks if p not in self.weights]:
             asks, known = self.asks.pop(path), other_path(path, surgery.graph)

@@ -8,7 +8,7 @@ import keras
 
 from surgeon import paths
 from surgeon.errors import RuleError, near_misses
-from surgeon.graph import GraphEditor, Node
+from surgeon.graph import GraphEditor, Node, Ref
 from surgeon.planning.templates import Template, has_automatic_name, snake, template
 from surgeon.roundtrip.copying import copy_op, stock_class
 from surgeon.roundtrip.reading import stock_config
@@ -96,8 +96,12 @@ class Hands:
         sources = chain[0].sources if isinstance(chain[0], Filled) else [node.path for node in match]
         if not isinstance(chain[0], Filled):
             sources = _alike(match, op) or sources[:1]
+        # A block before this one may have been replaced already: what it put out is another tensor now.
+        now: dict[Ref, Ref] = {}
+        for node in match:
+            now.update(zip(node.inputs, self.editor.node(node.path).inputs, strict=False))
         self.editor.collapse(
-            [[ref.node, ref.index] for ref in match.reads],
+            [[ref.node, ref.index] for ref in (now.get(ref, ref) for ref in match.reads)],
             [match.outputs[0].node, match.outputs[0].index],
             op,
             model=match.model,

@@ -133,3 +133,20 @@ def test_a_new_layer_trains_in_a_model_that_is_frozen_and_nothing_else_does(nest
     assert not sg.rewrite(
         model, sg.replace("head", lambda node: layers.Dense(2, trainable=False)), validate="structure"
     ).trainable_variables
+
+
+def test_blocks_in_a_row_are_replaced_one_by_one():
+    x = start = keras.Input((6, 6, 3))
+    for number in range(3):
+        x = layers.Conv2D(4, 3, padding="same", name=f"conv_{number}")(x)
+        x = layers.ReLU(name=f"relu_{number}")(layers.BatchNormalization(name=f"bn_{number}")(x))
+    model = keras.Model(start, x)
+    block = sg.chain(conv=sg.isa("Conv2D"), bn=sg.isa("BatchNormalization"), relu=sg.isa("ReLU"))
+    rule = sg.replace(block, lambda match: layers.Conv2D(4, 3, padding="same", name=match.conv.name))
+    plan = sg.plan(model, rule)
+    for tuned in (plan.apply(model), sg.Plan.from_json(plan.to_json()).apply(model)):
+        assert [layer.name for layer in tuned.layers[1:]] == ["conv_0", "conv_1", "conv_2"]
+        values = expected = np.ones((1, 6, 6, 3), "float32")
+        for number in range(3):
+            expected = model.get_layer(f"conv_{number}")(expected)
+        assert np.array_equal(to_numpy(tuned(values)), to_numpy(expected))
