@@ -32,7 +32,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "surgeon"))
 
 
 @pytest.fixture(autouse=True)
-def fresh_keras() -> None:
+def fresh_keras(request: pytest.FixtureRequest) -> None:
     """Give each test its own seeds, names and dtype policy.
 
     A test that has nothing to do with Keras does not pay for its import.
@@ -40,7 +40,7 @@ def fresh_keras() -> None:
     keras = sys.modules.get("keras")
     if keras is None:
         return
-    # Without a collection each time, which takes a quarter of a second: Python collects when there is need.
-    keras.backend.clear_session(free_memory=False)
+    # A collection takes a quarter of a second: worth it only where the models before were large.
+    keras.backend.clear_session(free_memory=request.node.get_closest_marker("slow") is not None)
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(0)
