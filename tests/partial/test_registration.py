@@ -56,4 +56,6 @@ def test_a_fresh_process_opens_a_partly_frozen_model(first, tmp_path):
     known, trains = done.stdout.splitlines()
     assert known == KNOWN
     assert trains == str([(v.path, tuple(v.shape)) for v in model.trainable_variables])
-    assert np.array_equal(np.load(tmp_path / "y.npy"), to_numpy(model(np.ones((2, 5, 4), "float32"))))
+    # Two processes may add up an LSTM's products in another order, in the last bit.
+    here = to_numpy(model(np.ones((2, 5, 4), "float32")))
+    assert np.allclose(np.load(tmp_path / "y.npy"), here, rtol=1e-5)
