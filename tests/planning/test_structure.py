@@ -44,6 +44,8 @@ SAME = {
 }
 
 
+# Keras, of a layer of the test that is put around one that reads a mask.
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
 @given(recipes(), st.sampled_from(sorted(SAME)), st.data())
 @settings(max_examples=16)
 def test_edits_that_compute_the_same_change_no_output_and_no_weight(recipe, kind, data):
