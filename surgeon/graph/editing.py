@@ -47,6 +47,10 @@ class Editing:
             if node.inner is not None and node.path not in self._drafts:
                 self._open(node.inner, node.path)
 
+    def inputs_now(self, model: str, key: str) -> list[Ref]:
+        """Return what a call of a model (by its path, and the call's key) reads after the edits so far."""
+        return list(self._drafts[model].nodes[key].inputs)
+
     def node(self, path: str) -> Node:
         """Return the first call of a layer.
 

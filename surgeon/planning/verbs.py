@@ -99,7 +99,7 @@ class Hands:
         # A block before this one may have been replaced already: what it put out is another tensor now.
         now: dict[Ref, Ref] = {}
         for node in match:
-            now.update(zip(node.inputs, self.editor.node(node.path).inputs, strict=False))
+            now.update(zip(node.inputs, self.editor.inputs_now(match.model, node.key), strict=False))
         self.editor.collapse(
             [[ref.node, ref.index] for ref in (now.get(ref, ref) for ref in match.reads)],
             [match.outputs[0].node, match.outputs[0].index],
