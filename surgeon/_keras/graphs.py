@@ -40,6 +40,12 @@ def output_structure(functional: Functional) -> Any:
     return functional._outputs_struct
 
 
+def idle_inputs(inputs: Any) -> list[str]:
+    """Return the names of the input layers that no call reads; Keras before 3.14 builds no such model."""
+    operations = [operation_of(tensor) for tensor in keras.tree.flatten(inputs)]
+    return [operation.name for operation in operations if operation and not operation._outbound_nodes]
+
+
 def inbound_nodes(operation: Any) -> list[KerasNode]:
     """Return the recorded calls of an operation, in every model that it is part of."""
     return operation._inbound_nodes  # type: ignore[no-any-return]

@@ -64,12 +64,7 @@ class Editing:
         """Return a name that no layer in the model around a path has: the wanted one, or with a number."""
         model = beside.rpartition("/")[0]
         draft = self._drafts.get(model) or self._drafts[""]
-        names = {node.name for node in draft.nodes.values()}
-        number, name = 0, wanted
-        while name in names:
-            number += 1
-            name = f"{wanted}_{number}"
-        return name
+        return numbered(wanted, {node.name for node in draft.nodes.values()})
 
     def _calls(self, path: str, calls: Calls) -> list[tuple[Draft, list[str]]]:
         """Return where a layer is called: for each model, the keys of the calls that are meant."""
@@ -93,6 +88,8 @@ class Editing:
         for path in [p for p in self._drafts if _covers(old, p)]:
             draft = self._drafts.pop(path)
             draft.path = new + path[len(old) :]
+            if draft.name != (name := draft.path.rpartition("/")[2]):
+                draft.name, draft.touched = name, True
             self._drafts[draft.path] = draft
         for draft in self._drafts.values():
             for key, node in draft.nodes.items():
@@ -132,6 +129,15 @@ class Editing:
 
 def _covers(outer: str, path: str) -> bool:
     return path == outer or path.startswith(outer + "/")
+
+
+def numbered(wanted: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: the wanted one, or with a number."""
+    number, name = 0, wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
 
 
 def paths_beside(path: str, name: str) -> str:

@@ -26,9 +26,7 @@ class IdentityEdits(Editing):
         for draft, keys in self._calls(path, None):
             for key in keys:
                 draft.put(replace(draft.nodes[key], name=name, path=new_path))
-        if path in self._drafts:
-            self._drafts[path].name, self._drafts[path].touched = name, True
-            self._move(path, new_path)
+        self._move(path, new_path)
         self._log("renamed", path, "rename", {"path": path, "name": name}, note=f"to {new_path}")
 
     def unshare(self, path: str, ops: Sequence[Any], *, slots: Sequence[int] = ()) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from surgeon.errors import GraphError
 from surgeon.graph.draft import Draft, substituted
-from surgeon.graph.editing import Editing
+from surgeon.graph.editing import Editing, numbered
 from surgeon.graph.node import Node, Ref, refs_in
 
 
@@ -43,7 +43,10 @@ class Inlining(Editing):
                 if not node.path.startswith(before.path + "/"):
                     moved[node.path] = node.path  # it is called further out, too, and has its name from there
                     continue
-                name = node.name if node.name not in taken else f"{before.name}_{node.name}"
+                name = node.name
+                if name in taken:
+                    name = numbered(f"{before.name}_{name}", taken)
+                taken.add(name)
                 moved[node.path] = f"{draft.path}/{name}" if draft.path else name
             for key in keys:
                 self._inline_call(draft, draft.nodes[key], inner, moved)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from surgeon import _keras
+from surgeon.errors import GraphError
 from surgeon.graph import ModelGraph, Node, Ref
 from surgeon.roundtrip.copying import Copier, stock_class
 
@@ -62,7 +63,15 @@ def _start(
     """Give an empty model its graph; that of `old` is known, if no edit changed it."""
     functional = _keras.functional_of(old)
     if edited or not _keras.start_functional_copy(model, functional, copier.copies, inputs, outputs, name):
-        _keras.Functional.__init__(model, inputs, outputs, name=name)
+        try:
+            _keras.Functional.__init__(model, inputs, outputs, name=name)
+        except ValueError as error:
+            if not (idle := _keras.idle_inputs(inputs)):
+                raise
+            raise GraphError(
+                f"nothing would read the input {idle[0]!r}: Keras {keras.__version__} builds no such model, "
+                "Keras 3.14 and later do; leave one of its readers in place, or install a newer Keras"
+            ) from error
 
 
 def _sequential(

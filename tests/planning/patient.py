@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from contextlib import contextmanager
+
+import keras
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 import surgeon as sg
@@ -17,6 +20,16 @@ from tests.strategies import Recipe, build
 
 few = settings(max_examples=settings().max_examples // 6)
 """Each example makes three models; `HYPOTHESIS_PROFILE=thorough` makes more of these, too."""
+
+
+@contextmanager
+def inputs_all_read():
+    """Take no example that leaves an input without a reader, where Keras builds no such model."""
+    try:
+        yield
+    except sg.GraphError as error:
+        assume(keras.__version__ >= "3.14" or "nothing would read the input" not in str(error))
+        raise
 
 
 class Patient:
@@ -42,7 +55,8 @@ class Patient:
     def operate(self, rules):
         """Rewrite by the plan, and by the plan that went through JSON; check what holds for every action."""
         plan = sg.plan(self.model, rules)
-        tuned = plan.apply(self.model, validate="structure")
+        with inputs_all_read():
+            tuned = plan.apply(self.model, validate="structure")
         text = plan.to_json()
         again = sg.Plan.from_json(text).apply(self.model, validate="structure")
         assert sg.Plan.from_json(text).to_json() == text

@@ -166,7 +166,7 @@ def test_rules_of_a_file_are_called_by_their_line(load):
         ("{Dens: {units: 3}}", r"rules\.yaml:2: .*no layer 'Dens' to make from a rule file; close: 'Dense'"),
         ("{Lambda: {function: x}}", r"no layer 'Lambda' to make from a rule file"),
         ("{Dense: {unit: 3}}", r"TypeError: .*unit"),
-        ("{Dense: {units: -1}}", r"Error: .*invalid value for `units`"),
+        ("{Dense: {units: 3, activation: reluu}}", r"ValueError: .*reluu"),
     ],
 )
 def test_layers_that_cannot_be_made(load, layer, message):

@@ -273,3 +273,27 @@ def test_repeated_rules_end_when_they_find_nothing_more():
     once, often = sg.rewrite(model, merge), sg.rewrite(model, sg.repeat(merge))
     assert [layer.name for layer in once.layers] == ["dropout_0", "dropout_2", "d"]
     assert [layer.name for layer in often.layers] == ["dropout_0", "d"]
+
+
+def nested_of(*names, model="inner"):
+    tensor = start = keras.Input((4,), name="start")
+    for name in names:
+        if name == "deep":
+            deep = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="dense")], name="deep")
+            tensor = deep(tensor)
+        else:
+            tensor = layers.Dense(4, name=name)(tensor)
+    return keras.Model(start, tensor, name=model)
+
+
+def test_layers_that_come_out_of_nested_models_get_names_of_their_own():
+    inputs = keras.Input((4,), name="inputs")
+    first, second = nested_of("x", "deep", model="a"), nested_of("a_x", "x", "deep", "a_deep", model="b")
+    third = nested_of("b_x", "x", model="b_deep")
+    model = keras.Model(inputs, third(second(first(inputs))))
+    flat = sg.rewrite(model, [sg.inline("a"), sg.inline("b"), sg.inline("b_deep")])
+    names = [layer.name for layer in flat.layers]
+    assert len(set(names)) == len(names) == 9
+    assert {"deep", "b_deep_1"} == {layer.name for layer in flat.layers if isinstance(layer, keras.Model)}
+    numbers = np.ones((2, 4), "float32")
+    assert np.allclose(to_numpy(model(numbers)), to_numpy(flat(numbers)))

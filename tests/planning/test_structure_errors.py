@@ -275,7 +275,7 @@ def test_arguments(make, message):
         make()
 
 
-def test_a_subclass_that_would_rebuild_its_layers_becomes_plain(tmp_path):
+def test_a_bert_that_would_rebuild_its_layers_becomes_plain(tmp_path):
     model = zoo.tiny_bert()
     tuned = sg.rewrite(model, sg.insert_after("embeddings_layer_norm", layers.Dense(16, name="adapter")))
     assert type(tuned).__name__ == "Functional"
