@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+
+import keras
 
 from surgeon import paths
 from surgeon.graph import ModelGraph, Node, Weight
+from surgeon.graph.model_graph import unique_nodes
+from surgeon.roundtrip import sites
 
 
 def after_graph(
@@ -24,7 +28,10 @@ def after_graph(
         still: Whether the moving statistics hold still, by path of the layer.
         added: Further weights, by path of the layer.
     """
-    return _Relabeling(sizes, still, added, {}).graph(graph) if sizes or still or added else graph
+    if not (sizes or still or added):
+        return graph
+    known = {id(site.op): site.path for site in sites(graph) if site.op is not None}
+    return _Relabeling(sizes, still, added, known, {}).graph(graph)
 
 
 def lora_weights(weight: Weight, rank: int) -> tuple[Weight, Weight]:
@@ -47,6 +54,7 @@ class _Relabeling:
     sizes: Mapping[str, int]
     still: Mapping[str, bool]
     added: Mapping[str, tuple[Weight, ...]]
+    known: Mapping[int, str]
     done: dict[int, ModelGraph]
 
     def graph(self, graph: ModelGraph) -> ModelGraph:
@@ -56,15 +64,31 @@ class _Relabeling:
         return self.done[id(graph)]
 
     def _node(self, node: Node) -> Node:
-        weights = tuple(self._weight(weight, paths.join(node.path, weight.path)) for weight in node.weights)
-        weights = self._with_added(node.path, weights) if self.added else weights
+        homes = dict(self._homes(node))
+        owners = [_owner(node, weight, homes) for weight in node.weights]
+        weights = tuple(
+            self._weight(weight, owner) for weight, owner in zip(node.weights, owners, strict=True)
+        )
+        weights = self._with_added(weights, owners) if self.added else weights
         inner = None if node.inner is None else self.graph(node.inner)
         return replace(node, weights=weights, inner=inner)
 
-    def _with_added(self, path: str, weights: tuple[Weight, ...]) -> tuple[Weight, ...]:
+    def _homes(self, node: Node) -> Iterator[tuple[str, str]]:
+        """Yield where each layer inside of a node is: from the node, and by its one path.
+
+        The two differ for a layer that is called further out, too.
+        """
+        if node.inner is not None:
+            for inside in unique_nodes(node.inner):
+                yield inside.name, inside.path
+                yield from ((f"{inside.name}/{path}", home) for path, home in self._homes(inside))
+        elif isinstance(node.op, keras.layers.Layer):
+            for path, layer in paths.walk(node.op):
+                yield path, self.known.get(id(layer), paths.join(node.path, path))
+
+    def _with_added(self, weights: tuple[Weight, ...], owners: list[str]) -> tuple[Weight, ...]:
         """Return the weights of a node, with what is added to its layers after what they have."""
         rows: list[Weight] = []
-        owners = [paths.join(path, weight.path).rpartition("/")[0] for weight in weights]
         for number, (weight, owner) in enumerate(zip(weights, owners, strict=True)):
             rows.append(weight)
             if owner not in owners[number + 1 :]:
@@ -72,9 +96,15 @@ class _Relabeling:
                 rows += [replace(one, path=paths.join(prefix, one.path)) for one in self.added.get(owner, ())]
         return tuple(rows)
 
-    def _weight(self, weight: Weight, path: str) -> Weight:
+    def _weight(self, weight: Weight, owner: str) -> Weight:
         # A shared nested model is read once, under its first path, and its weights are named by that.
         if weight.role == "state":
-            holds = self.still.get(path.rpartition("/")[0])
+            holds = self.still.get(owner)
             return weight if holds is None else replace(weight, still=holds)
+        path = paths.join(owner, weight.name)
         return replace(weight, trainable=self.sizes[path]) if path in self.sizes else weight
+
+
+def _owner(node: Node, weight: Weight, homes: Mapping[str, str]) -> str:
+    inside = weight.path.rpartition("/")[0]
+    return homes.get(inside, paths.join(node.path, inside))

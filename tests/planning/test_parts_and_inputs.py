@@ -7,7 +7,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -23,7 +23,7 @@ from tests.helpers import (
     weights_of,
 )
 from tests.planning.patient import Patient, few, inputs_all_read
-from tests.strategies import WIDTH, build, recipes
+from tests.strategies import WIDTH, Recipe, Step, build, recipes
 
 # --- parts -------------------------------------------------------------------------------------------
 
@@ -179,6 +179,7 @@ def test_the_dtype_policy_of_one_layer(recipe, policy, data):
 
 
 @given(recipes(), st.integers(1, 3))
+@example(Recipe((Step("shared"), Step("two_levels")), 1, 1), 1)  # one layer on three levels
 @few
 def test_adapters_change_nothing_until_they_train_and_never_the_kernel(recipe, rank):
     patient = Patient(recipe)
