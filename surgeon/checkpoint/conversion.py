@@ -197,7 +197,7 @@ def convert(
             )
             with closing(seat):
                 told = _rehearse(rehearsal, found, digest + mark if resume else None, tell)
-        return _report(place, told, started)
+        return _report(place, told, started, dry_run=True)
     with _claimed(place) as temps:
         architecture, mark = _architecture(model, temps, limits.allowed)
         with Manifest(place.state / MANIFEST) as manifest:
@@ -282,9 +282,11 @@ def _rehearse(
     return outcomes
 
 
-def _report(place: Destination, outcomes: Iterable[Outcome | None], started: float) -> ConversionReport:
+def _report(
+    place: Destination, outcomes: Iterable[Outcome | None], started: float, *, dry_run: bool = False
+) -> ConversionReport:
     all_of_them = tuple(outcome for outcome in outcomes if outcome is not None)
-    return ConversionReport(place.where, all_of_them, time.monotonic() - started)
+    return ConversionReport(place.where, all_of_them, time.monotonic() - started, dry_run)
 
 
 def common_key(

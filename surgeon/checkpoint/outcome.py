@@ -107,6 +107,7 @@ class ConversionReport:
         out: The output folder, or a URL.
         outcomes: One per source file, in the order of the sources.
         seconds: Wall-clock seconds of the whole run.
+        dry_run: Whether nothing was to be written.
 
     Example:
         >>> report = ConversionReport(Path("out"), (Skipped("a.keras", "out/a.keras"),), 0.1)
@@ -117,6 +118,7 @@ class ConversionReport:
     out: Path | str
     outcomes: tuple[Outcome, ...]
     seconds: float
+    dry_run: bool = False
 
     @property
     def converted(self) -> tuple[Converted, ...]:
@@ -176,7 +178,7 @@ class ConversionReport:
 
     def to_json(self) -> str:
         """Return the whole report as JSON text."""
-        states = ("converted", "skipped", "failed", *(("planned",) if self.planned else ()))
+        states = ("converted", "skipped", "failed", *(("planned",) if self.dry_run else ()))
         totals = {state: len(getattr(self, state)) for state in states}
         rows: list[dict[str, Any]] = [
             {"state": type(outcome).__name__.lower(), **dataclasses.asdict(outcome)}
@@ -197,7 +199,7 @@ class ConversionReport:
 
     def __str__(self) -> str:
         counts = f"{len(self.converted)} converted, {len(self.skipped)} skipped, {len(self.failed)} failed"
-        if self.planned:
+        if self.dry_run:
             counts = (
                 f"{len(self.planned)} to be converted, {len(self.skipped)} done, {len(self.failed)} refused"
             )

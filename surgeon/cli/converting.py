@@ -244,7 +244,7 @@ def _summary(report: ConversionReport) -> Table:
     moved = sum(converted.how == "bytes" for converted in report.converted)
     counts = f"{len(report.converted)} converted ({moved} by moving bytes), {len(report.skipped)} skipped, "
     counts += f"{len(report.failed)} failed"
-    if report.planned:
+    if report.dry_run:
         counts = f"{len(report.planned)} to be converted, {len(report.skipped)} done, "
         counts += f"{len(report.failed)} would be refused; nothing was written"
     table.add_row("all", f"{report.seconds:.1f} s", counts, style="bold", end_section=True)

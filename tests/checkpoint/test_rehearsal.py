@@ -69,6 +69,9 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(folder, tmp_path, 
         other.architecture: "Sequential, 1,024 weights",
     }
     assert str(report).startswith("3 to be converted, 0 done, 2 refused in ")
+    none_fits = convert(folder / "cut.keras", [], tmp_path / "out", dry_run=True)
+    assert str(none_fits).startswith("0 to be converted, 0 done, 1 refused in ")
+    assert json.loads(none_fits.to_json())["totals"]["planned"] == 0
 
 
 def test_a_dry_run_knows_plans_and_what_is_done(folder, tmp_path):
