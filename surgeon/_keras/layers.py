@@ -186,10 +186,23 @@ def trainable_flag(layer: Any) -> bool:
 
 
 def rename_variables(layer: Any, old_name: str) -> None:
-    """Bring the paths of a layer's own variables up to date after the layer got another name."""
-    layer._path = layer._path and f"{layer._path.rpartition(old_name)[0]}{layer.name}"
-    for variable in layer._trainable_variables + layer._non_trainable_variables:
-        variable._path = variable._path.replace(f"{old_name}/", f"{layer.name}/", 1)
+    """Bring the paths of a layer, of those inside of it and of all their variables up to date.
+
+    Args:
+        layer: A layer that has another name now.
+        old_name: The name that it had when its paths were made.
+    """
+    before = layer._path or old_name  # a nested model that was not called yet has no path of its own
+    after = "/".join([*before.split("/")[:-1], layer.name])
+
+    def now(path: str | None) -> str | None:
+        led = path == before or (path or "").startswith(f"{before}/")
+        return after + path[len(before) :] if path and led else path
+
+    for inside in layer._flatten_layers():
+        inside._path, inside._parent_path = now(inside._path), now(inside._parent_path)
+        for variable in inside._trainable_variables + inside._non_trainable_variables:
+            variable._path = now(variable._path)
 
 
 def copy_paths(old: Any, new: Any) -> None:

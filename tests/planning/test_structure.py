@@ -275,6 +275,25 @@ def test_repeated_rules_end_when_they_find_nothing_more():
     assert [layer.name for layer in often.layers] == ["dropout_0", "d"]
 
 
+def test_what_is_inside_of_a_renamed_layer_follows_it():
+    inputs = keras.Input((5, 8), name="inputs")
+    chain = keras.Sequential([keras.Input((5, 8)), layers.Dense(8, name="dense")], name="my_dense")
+    attention = layers.MultiHeadAttention(2, 4, name="data")
+    around = layers.Bidirectional(layers.GRU(3, name="gru"), name="a")
+    tensor = chain(inputs)
+    model = keras.Model(inputs, around(attention(tensor, tensor)))
+    model(np.ones((1, 5, 8), "float32"))
+    names = {"my_dense/dense": "ense", "data": "mha", "a": "both"}
+    before = {v.path for v in model.variables}
+    tuned = sg.rewrite(model, [sg.rename(old, new) for old, new in names.items()])
+    assert {v.path for v in model.variables} == before
+    paths = {v.path for v in tuned.weights}
+    assert {"my_dense/ense/kernel", "mha/query/kernel", "both/forward_gru/gru_cell/bias"} <= paths
+    assert {path.split("/")[0] for path in paths} == {"my_dense", "mha", "both"}
+    inside = [layer.path for layer in tuned.get_layer("mha")._flatten_layers() if layer.path]
+    assert inside == [path for path in inside if path.startswith("mha")]
+
+
 def nested_of(*names, model="inner"):
     tensor = start = keras.Input((4,), name="start")
     for name in names:
