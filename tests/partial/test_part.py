@@ -28,6 +28,18 @@ def test_what_is_left_of_channels_is_channels():
     assert Part.all(SHAPE) - Part.slices(SHAPE, 0, [0]) == Part.slices(SHAPE, 0, [1, 2])
 
 
+def test_parts_are_equal_if_all_that_says_which_elements_they_are_is():
+    part = Part.slices(SHAPE, 0, [0, 1])
+    others = [
+        Part.slices(SHAPE, 1, [0, 1]),
+        Part.slices((3, 5), 0, [0, 1]),
+        Part.slices(SHAPE, 0, [0, 2]),
+        Part.elements(SHAPE, [0, 1]),
+    ]
+    assert part not in others
+    assert {part, Part.slices(SHAPE, 0, [-2, -3])} == {part}
+
+
 @given(PARTS)
 def test_config_round_trip_and_sizes(part):
     assert Part.from_config(part.to_config()) == part
