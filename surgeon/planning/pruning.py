@@ -11,7 +11,7 @@ import numpy as np
 from surgeon.errors import RuleError
 from surgeon.graph import GraphEditor, Node
 from surgeon.planning.channel_uses import Uses, makes_channels, scored_kernel
-from surgeon.planning.coupling import Coupling, couple, why_closed
+from surgeon.planning.coupling import Coupling, couple
 from surgeon.planning.heads import check_heads, heads_gone, picked, sums_of_squares
 from surgeon.planning.templates import Template
 from surgeon.planning.verbs import Skipped
@@ -55,9 +55,9 @@ class Pruning:
             raise Skipped("it lies in a nested model: inline(...) takes that apart")
         uses = self.coupling.uses.get(node.path)
         if self.word == "head":
-            return check_heads(uses, node.class_name, why_closed(node))
+            return check_heads(uses, node.class_name, self.coupling.why_closed(node))
         if uses is None or not makes_channels(uses):
-            closed = why_closed(node)
+            closed = self.coupling.why_closed(node)
             raise Skipped(
                 f"it {closed}" if closed else f"{node.class_name} makes no channels that can be followed"
             )

@@ -56,6 +56,7 @@ def test_explicit_channels_go_and_their_neighbours_stay():
 @given(recipes())
 @example(Recipe((Step("constant"),)))
 @example(Recipe((Step("scale"), Step("dense"))))
+@example(Recipe((Step("shared"), Step("two_levels"))))  # a layer that is called inside of a model, too
 @settings(max_examples=8)
 def test_random_models_are_pruned_or_refused_with_the_reason(recipe):
     model = build(recipe)
@@ -118,6 +119,28 @@ def test_what_is_weakest_is_told_by_the_weights_that_a_layer_will_have():
     kernel = to_numpy(model.get_layer("conv_1").kernel)[..., 1:]
     ordered = np.argsort((kernel.astype("float64") ** 2).sum((0, 1, 2)))
     assert np.array_equal(twice, kernel[..., np.sort(ordered[2:])])
+
+
+def in_a_model(d, x):
+    return keras.Sequential([keras.Input((4,)), d], name="tower")(x)
+
+
+def in_a_layer(d, x):
+    return layers.Flatten()(layers.TimeDistributed(d, name="steps")(layers.Reshape((1, 4))(x)))
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        (in_a_model, r"'d': it is also a part of Sequential 'tower': inline\('tower'\) takes that apart"),
+        (in_a_layer, r"'d': it is also a part of TimeDistributed 'steps'"),
+    ],
+)
+def test_a_layer_that_is_also_inside_of_another_keeps_its_channels(inside, message):
+    shared, x = layers.Dense(4, "relu", name="d"), keras.Input((4,), name="x")
+    model = zoo.jitter(keras.Model(x, layers.Dense(2)(inside(shared, shared(x)))))
+    with pytest.raises(sg.RuleError, match=message):
+        sg.plan(model, sg.prune("d", channels=[0]))
 
 
 def gated(joined):
