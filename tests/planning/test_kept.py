@@ -98,6 +98,29 @@ def test_what_the_rules_before_said_of_positions_is_meant_of_what_was_there():
     assert trains(operate(model, [rows, FEWER]), "conv_2/kernel") == {"conv_2/kernel": 3 * 9 * 8}
 
 
+@pytest.mark.parametrize("over", ["weight", "layer"])
+def test_what_a_criterion_chooses_it_chooses_among_those_that_stay(over):
+    model = zoo.cnn()
+    weak, strong = ([0, 1, 2], [3, 4, 5])
+    kernel = to_numpy(model.get_layer("conv_1").kernel).copy()
+    kernel[..., strong] *= 100 * np.array([1, 3, 2])
+    model.get_layer("conv_1").kernel.assign(kernel)
+    largest = sg.train("conv_1", kernel=sg.channels(0.5, by="magnitude", over=over))
+    assert moved(operate(model, [largest, FEWER]), "conv_1") == [2, 3]  # 3 and 5, of 0, 2, 3, 5
+    assert moved(operate(model, [largest, sg.prune("conv_1", channels=weak)]), "conv_1") == [1, 2]
+    still = sg.freeze("conv_1", kernel=sg.channels(0.5, by="magnitude", over=over))
+    assert moved(operate(model, [still, FEWER]), "conv_1") == [0, 1]
+
+
+def test_a_criterion_that_is_to_choose_more_than_stay_is_told_so():
+    rules = [sg.train("conv_1", kernel=sg.channels(5, by="magnitude")), FEWER]
+    with pytest.raises(
+        sg.SelectionError,
+        match=r"train\('conv_1', .*: 5 channels are too many for .* once it is pruned: write the prune",
+    ):
+        sg.plan(zoo.cnn(), rules)
+
+
 @pytest.mark.parametrize("rule", [SETTING, FEWER], ids=str)
 def test_names_may_change_in_between(rule):
     frozen = sg.rewrite(zoo.cnn(), sg.freeze("conv_1", "kernel"))
