@@ -75,7 +75,8 @@ class Surgery:
                 raise GraphError(f"{rule.origin}: {rule}: {error}") from error
         try:
             channels = rule.options.get("channels") if rule.verb == "change_input" else None
-            done.changes = self._close(editor, channels)
+            sets_flag = rule.verb == "configure" and "trainable" in rule.options
+            done.changes = self._close(editor, channels, free_flags=not sets_flag)
         except GraphError as error:
             raise GraphError(f"{rule.origin}: {rule}: {error}") from error
         return done
@@ -93,7 +94,9 @@ class Surgery:
             )
         return Performed([node.path for node in nodes], pruning.skipped, changes)
 
-    def _close(self, editor: GraphEditor, channels: str | None = None) -> list[Change]:
+    def _close(
+        self, editor: GraphEditor, channels: str | None = None, *, free_flags: bool = True
+    ) -> list[Change]:
         """Finish an editor: drop what is dead, find the shapes, and make anew what no longer fits."""
         editor.prune()
         editor.settle_paths()
@@ -102,7 +105,8 @@ class Surgery:
         graph = editor.finish()
         for _ in range(len(self.graph.nodes) + 1):
             settled = settle(graph)
-            if not settled.misfits:
+            loose = free_flags and self._free(changes, carried)
+            if not settled.misfits and not loose:
                 break
             refit = GraphEditor(graph, editor.rule)
             for path, op in settled.misfits.items():
@@ -131,10 +135,29 @@ class Surgery:
         else:
             editor.replace(path, op, slot=slot, kind="refitted")
 
+    def _free(self, changes: list[Change], carried: list[Carrying]) -> bool:
+        """Let layers train that were made anew and have new values; return whether a flag said otherwise.
+
+        A new value that never trains is of no use. What such a layer carries stays frozen: see `keep`.
+        """
+        anew = {change.slots[0] for change in changes if change.kind in ("configured", "refitted")}
+        loose = False
+        for each in carried:
+            if each.slot not in anew or not _is_built_layer(each.op):
+                continue
+            made = self.templates[each.slot]
+            new = carried_names(made, each.op, each.sources)[1]
+            if new and "new" not in made.details:
+                self.templates[each.slot] = replace(made, details={**made.details, "new": list(new)})
+                loose = loose or not each.op.trainable
+                each.op.trainable = made.layer.trainable = True
+        return loose
+
     def _note(self, each: Any) -> str:
         if each.slot < 0 or not isinstance(each.op, keras.layers.Layer):
             return ""
-        kept, fresh = carried_names(self.templates[each.slot], each.op, each.sources)
+        kept, new = carried_names(self.templates[each.slot], each.op, each.sources)
+        fresh = [f"{path} {shape}" for path, shape in new.items()]
         parts = []
         if kept and self.templates[each.slot].how in ("same", "inner"):
             parts.append(f"carries {', '.join(kept)}")
@@ -147,6 +170,10 @@ class Surgery:
     def _noted(self, change: Change, notes: dict[int, str]) -> Change:
         said = [notes[slot] for slot in change.slots[:1] if notes.get(slot)]
         return replace(change, note="; ".join(filter(None, [change.note, *said]))) if said else change
+
+
+def _is_built_layer(op: Any) -> bool:
+    return isinstance(op, keras.layers.Layer) and not isinstance(op, keras.layers.InputLayer) and op.built
 
 
 def _reads_channels(node: Node, shapes: dict[str, Any]) -> bool:

@@ -129,6 +129,53 @@ def test_names_may_change_in_between(rule):
     assert set(trains(operate(frozen, [sg.rename("conv_1", "stem"), again]), "stem").values()) == {0}
 
 
+def by_flag(path, weight=None):
+    """Return a model of which Keras's own flag freezes a layer, one of its weights, or all."""
+    model = zoo.cnn()
+    layer = model.get_layer(path) if path else model
+    (layer if weight is None else getattr(layer, weight)).trainable = False
+    return model
+
+
+WIDER = sg.replace("hidden", layers.Dense(24, activation="relu"))
+
+
+@pytest.mark.parametrize(
+    ("make", "rules", "bias"),
+    [
+        (zoo.cnn, [sg.freeze("predictions")], 0),
+        (zoo.cnn, [sg.freeze("predictions", "kernel")], 4),
+        (zoo.cnn, [sg.train("predictions", kernel=sg.channels([1]))], 4),
+        (lambda: sg.rewrite(zoo.cnn(), sg.freeze("predictions")), [], 0),
+        (lambda: by_flag("predictions"), [], 0),
+        (lambda: by_flag("predictions", "kernel"), [], 4),
+        (lambda: by_flag(""), [], 0),
+    ],
+    ids=["rule", "one weight", "some channels", "surgeon", "layer flag", "weight flag", "model flag"],
+)
+def test_new_values_train_where_a_layer_is_made_anew_and_what_it_carries_does_not(make, rules, bias):
+    tuned = operate(make(), [*rules, WIDER])
+    assert trains(tuned, "predictions") == {"predictions/kernel": 96, "predictions/bias": bias}
+    assert moved(tuned, "predictions") == [0, 1, 2, 3]
+    again = operate(make(), [*rules, WIDER, sg.freeze("predictions", "kernel")])
+    assert trains(again, "predictions") == {"predictions/kernel": 0, "predictions/bias": bias}
+
+
+@pytest.mark.parametrize("make", [zoo.cnn, lambda: by_flag("bn_1")], ids=["rule", "flag"])
+def test_new_statistics_move(make):
+    rules = [sg.freeze("bn_1"), sg.freeze("conv_1"), sg.configure("conv_1", filters=9)]
+    tuned = operate(make(), rules)
+    assert trains(tuned, "conv_1/kernel", "bn_1/gamma") == {"conv_1/kernel": 243, "bn_1/gamma": 9}
+    mean = to_numpy(tuned.get_layer("bn_1").moving_mean)
+    assert moved(tuned, "conv_1") == list(range(9))
+    assert not np.array_equal(mean, tuned.get_layer("bn_1").moving_mean)
+
+
+def test_a_flag_that_a_rule_sets_holds_new_values_too():
+    tuned = operate(zoo.cnn(), sg.configure("hidden", units=24, trainable=False))
+    assert set(trains(tuned, "hidden").values()) == {0}
+
+
 def test_another_layer_in_its_place_is_free():
     frozen = sg.rewrite(zoo.cnn(), sg.freeze("conv_1", "kernel"))
     new = sg.replace("conv_1", layers.Conv2D(6, 3, padding="same", use_bias=False))
