@@ -48,7 +48,7 @@ class Hands:
             Skipped: If it stays as it is.
         """
         if rule.verb in ("replace", "rule"):
-            self._replace(rule, target)
+            self._replace(rule, target, alone=alone)
         elif isinstance(target, Match):
             if rule.verb != "remove":
                 raise RuleError(
@@ -66,7 +66,7 @@ class Hands:
 
     # --- new layers in the place of old ones ----------------------------------------------------
 
-    def _replace(self, rule: StructureRule, target: Node | Match) -> None:
+    def _replace(self, rule: StructureRule, target: Node | Match, *, alone: bool) -> None:
         made = rule.make_any(target)
         if made is None:
             raise Skipped("the function returned None")
@@ -75,7 +75,7 @@ class Hands:
             return
         chain = _chain(rule, target, made)
         if isinstance(target, Match):
-            self._collapse(target, chain)
+            self._collapse(target, chain, alone=alone)
             return
         calls = _calls(rule, target)
         name = target.name
@@ -86,9 +86,9 @@ class Hands:
         self.editor.replace(target.path, op, slot=self._slot, calls=calls, sources=_sources(chain[0], target))
         path = paths.join(target.path.rpartition("/")[0], op.name)
         for one in chain[1:]:
-            path = self._after(path, one, None, base=target.name)
+            path = self._after(path, one, None, base=target.name, alone=alone)
 
-    def _collapse(self, match: Match, chain: list[Any]) -> None:
+    def _collapse(self, match: Match, chain: list[Any], *, alone: bool) -> None:
         end = self.end_of(match)
         base = end.rpartition("/")[2]
         name = base if _is_nameless(chain[0]) else _layer_of(chain[0]).name
@@ -111,7 +111,7 @@ class Hands:
         path = paths.join(match.model, op.name)
         self.editor.prune()
         for one in chain[1:]:
-            path = self._after(path, one, None, base=base)
+            path = self._after(path, one, None, base=base, alone=alone)
 
     def _follow(self, rule: StructureRule, made: Any) -> None:
         """Carry out the rules that a function of a rule returned."""
