@@ -10,13 +10,15 @@ import keras
 from surgeon.errors import GraphError, NoMatchError, RuleError
 from surgeon.graph import Carrying, Change, GraphEditor, ModelGraph, Node
 from surgeon.planning.carrying import carried_names, reader
+from surgeon.planning.keeping import covers
 from surgeon.planning.pruning import Pruning
 from surgeon.planning.templates import Template
 from surgeon.planning.verbs import Hands, Skipped
+from surgeon.roundtrip import sites
 from surgeon.roundtrip.reading import layer_weights
 from surgeon.roundtrip.settling import settle
 from surgeon.rules import StructureRule
-from surgeon.select import Match, Pattern, World, first_calls
+from surgeon.select import Match, Pattern, Selector, World, first_calls
 
 
 @dataclass
@@ -208,6 +210,25 @@ def _misses(rule: StructureRule, world: World) -> list[tuple[str, str]]:
     return [(miss.end, f"{miss.part}: {miss.reason}") for miss in misses]
 
 
+def _inside(selector: Selector | Pattern, world: World) -> str:
+    """Return what to do if a selector means layers inside of other layers, which no graph calls; or `""`."""
+    if isinstance(selector, Pattern):
+        return ""
+    everywhere = World(world.graphs[""], sites(world.graphs[""]))
+    try:
+        found = list(selector.resolved(everywhere).find(everywhere.inside))
+    except RuleError:
+        return ""
+    path = found[0].path
+    outer = max((node for node in world.nodes if covers(node.path, path)), key=lambda node: len(node.path))
+    return (
+        f"{selector} matches {path!r} ({found[0].class_name}), which is a part of {outer.class_name} "
+        f"{outer.path!r}. What changes the structure reaches the layers that a model's graph calls, "
+        f"not those that a layer calls in plain Python: write the rule about {outer.path!r}. "
+        "freeze, train and lora reach inside"
+    )
+
+
 def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
     """Return the nodes or blocks that a rule is about.
 
@@ -220,7 +241,7 @@ def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
         nodes = world.nodes if rule.scope == "call" else first_calls(world.nodes)
         matched = list(rule.selector.resolved(world).find(nodes))
     except NoMatchError as error:
-        raise NoMatchError(f"{rule.origin}: {rule}: {error}") from error
+        raise NoMatchError(f"{rule.origin}: {rule}: {_inside(rule.selector, world) or error}") from error
     except RuleError as error:
         raise type(error)(f"{rule.origin}: {rule}: {error}") from error
     if rule.verb == "change_input":

@@ -153,7 +153,7 @@ def mask_per_head():
     ("make", "selector", "heads", "message"),
     [
         (CASES["plain"], "mha", [0, 1, 2, 3], r"'mha' would have no head left"),
-        (CASES["plain"], "mha", [4], r"'mha' has 4 heads: index 4 is out of bounds"),
+        (CASES["plain"], "mha", [4], r"'mha' has 4 heads, .*: there is no head 4"),
         (CASES["plain"], "before", 0.5, r"Dense has no heads that can be told apart: MultiHeadAttention and"),
         (CASES["plain"], "mha", 0.1, r"10% of so few heads is none"),
         (CASES["plain"], "mha", [False] * 4, r"that is no head"),
