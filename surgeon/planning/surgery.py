@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from surgeon.errors import GraphError, NoMatchError, RuleError
+from surgeon.errors import GraphError, NoMatchError, RuleError, RuleFileError
 from surgeon.graph import Carrying, Change, GraphEditor, ModelGraph, Node
 from surgeon.planning.carrying import carried_names, reader
 from surgeon.planning.keeping import covers
@@ -75,6 +75,10 @@ class Surgery:
                 done.skipped.append((done.matched[-1], str(skip)))
             except GraphError as error:
                 raise GraphError(f"{rule.origin}: {rule}: {error}") from error
+        if rule.verb == "configure" and len(done.skipped) == len(targets):
+            path, why = done.skipped[0]
+            kind = RuleFileError if rule.is_data else RuleError
+            raise kind(f"{rule.origin}: {rule}: no matched layer can be configured so: {path!r}: {why}")
         try:
             channels = rule.options.get("channels") if rule.verb == "change_input" else None
             sets_flag = rule.verb == "configure" and "trainable" in rule.options

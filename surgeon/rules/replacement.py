@@ -31,6 +31,7 @@ class StructureRule:
         scope: `"layer"` for all calls of a layer, `"call"` for the matched calls alone.
         origin: `file:line` where the rule was written.
         label: What a ready-made rule is called: `fold_batch_norm()`.
+        is_data: Whether it was read from a rule file.
     """
 
     verb: str
@@ -40,6 +41,7 @@ class StructureRule:
     scope: Scope = "layer"
     origin: str = field(default="unknown:0", compare=False)
     label: str = field(default="", compare=False)
+    is_data: bool = field(default=False, compare=False)
 
     def make_layer(self, target: Node | Match) -> Any:
         """Return the layer to put in place of a node, or `None` to leave it alone.
