@@ -76,7 +76,7 @@ class Surgery:
             except GraphError as error:
                 raise GraphError(f"{rule.origin}: {rule}: {error}") from error
         if rule.verb == "configure" and len(done.skipped) == len(targets):
-            path, why = done.skipped[0]
+            path, why = next((one for one in done.skipped if "close:" in one[1]), done.skipped[0])
             kind = RuleFileError if rule.is_data else RuleError
             raise kind(f"{rule.origin}: {rule}: no matched layer can be configured so: {path!r}: {why}")
         try:

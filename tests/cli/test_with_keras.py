@@ -50,26 +50,6 @@ def rules(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(
-    ("rule", "reason"),
-    [
-        ("insert_after: dense_1\n  layer: {Dropout: {rates: 0.5}}", "no setting 'rates'; close: 'rate'"),
-        ("replace: dense_1\n  with: {Dens: {units: 3}}", "no layer 'Dens' to make from a rule file; close"),
-        ("configure: dense_1\n  set: {activation: gellu}", "gellu"),
-        ("configure: dense_1\n  set: {activatoin: gelu}", "no setting 'activatoin'; close: 'activation'"),
-        ("change_input: '*'\n  shape: [x]", "a shape is a list of sizes"),
-        ("fold_batch_norm: '*'", "a ready-made rule of Python"),
-    ],
-)
-def test_a_rule_file_with_wrong_settings_has_exit_code_2(model, tmp_path, rule, reason):
-    path = tmp_path / "wrong.yaml"
-    path.write_text(f"rules:\n- {rule}\n")
-    for command in (["plan", model], ["rewrite", model, "-o", tmp_path / "new.keras"]):
-        said = " ".join(run(*command, "--rules", path, code=2).stderr.split())
-        assert f"{path}:2" in said
-        assert reason in said
-
-
 def test_inspect_counts_every_weight(model):
     data = json.loads(run("inspect", model, "--json").stdout)
     assert data["totals"] == {"trainable": 6 * 8 + 8 + 8 * 8 + 8 + 8 * 3 + 3, "frozen": 0, "state": 0}
