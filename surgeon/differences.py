@@ -48,8 +48,8 @@ class Difference:
         changed: Layers of another class, with another setting, weights of another shape or state that
             training now leaves alone (or no longer does), with what is different.
         moved: Layers that read other layers than before, with those.
-        frozen: Weights of which less trains: path, trainable elements before and after.
-        released: Weights of which more trains, likewise.
+        frozen: Weights of which a smaller part trains: path, trainable elements before and after.
+        released: Weights of which a larger part trains, likewise.
         retrained: Weights with other values.
         graphs: The two graphs, for the picture.
     """
@@ -93,10 +93,8 @@ class Difference:
         lines += [f"~ {old}: is now called {new}" for old, new in self.renamed]
         lines += [f"~ {path}: {what}" for path, what in self.changed]
         lines += [f"> {path}: {what}" for path, what in self.moved]
-        for word, moves in (("less", self.frozen), ("more", self.released)):
-            lines += [
-                f"  {path}: {before:,} → {after:,} train, {word} than before" for path, before, after in moves
-            ]
+        lines += [_moves_text(*move, "less", "smaller") for move in self.frozen]
+        lines += [_moves_text(*move, "more", "larger") for move in self.released]
         lines += [
             f"  {r.path}: {r.moved:,} of {r.size:,} moved, by up to {r.largest:.3g}, {r.relative:.2%} in all"
             for r in self.retrained
@@ -134,10 +132,12 @@ def diff(before: Any, after: Any) -> Difference:
             where = paths.join(path, name)
             if old.shape != new.shape:
                 changed.append((where, f"shape {old.shape} → {new.shape}"))
-            elif old.still != new.still:
+            if old.still != new.still:
                 changed.append((where, "the state holds still" if new.still else "the state moves again"))
-            elif old.trainable != new.trainable:
-                moves = frozen if new.trainable < old.trainable else released
+            # As parts of the whole, which may be of another size now.
+            parts = old.trainable * new.size, new.trainable * old.size
+            if parts[0] != parts[1]:
+                moves = frozen if parts[1] < parts[0] else released
                 moves.append((where, old.trainable, new.trainable))
     return Difference(
         added=tuple(path for path in news if path not in olds and path not in renamed.values()),
@@ -150,6 +150,12 @@ def diff(before: Any, after: Any) -> Difference:
         retrained=tuple(_retrained(before, after)),
         graphs=graphs,
     )
+
+
+def _moves_text(path: str, before: int, after: int, word: str, part: str) -> str:
+    is_plain = after < before if word == "less" else after > before
+    how = f"{word} than before" if is_plain else f"a {part} part of it than before"
+    return f"  {path}: {before:,} → {after:,} train, {how}"
 
 
 def _renamed(olds: Mapping[str, Node], news: Mapping[str, Node]) -> dict[str, str]:

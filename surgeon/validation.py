@@ -146,7 +146,9 @@ def _structure(
         lines = sorted(lines) or ["the layers have another order"]
     for path in olds.keys() & news.keys():
         old, new = olds[path], news[path]
-        if old.class_name != new.class_name and not _within(path, replaced):
+        # A nested model in which something changed becomes a plain one, or its class would undo the edit.
+        is_opened = edited and old.inner is not None and new.inner is not None
+        if old.class_name != new.class_name and not is_opened and not _within(path, replaced):
             lines.append(f"{path}: class {old.class_name} became {new.class_name}")
         if old.outputs != new.outputs and not free:
             lines.append(f"{path}: outputs {old.outputs} became {new.outputs}")

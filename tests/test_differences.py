@@ -81,3 +81,21 @@ def test_moving_statistics_that_hold_still_are_a_difference():
     assert dict(back.changed)["bn_1/moving_mean"] == "the state moves again"
     assert not there.frozen
     assert not sg.diff(still, sg.rewrite(still, []))
+
+
+def test_what_is_frozen_is_a_difference_where_the_shape_is_another_one_too():
+    model = zoo.cnn()
+    fewer = sg.prune("conv_1", channels=[1, 4])
+    both = sg.diff(model, sg.rewrite(model, [sg.freeze("conv_1", "kernel"), fewer]))
+    assert dict(both.changed)["conv_1/kernel"] == "shape (3, 3, 3, 6) → (3, 3, 3, 4)"
+    assert both.frozen == (("conv_1/kernel", 162, 0),)
+    assert not sg.diff(model, sg.rewrite(model, fewer)).frozen  # all of fewer trains
+    held = sg.rewrite(model, sg.freeze("hidden", "kernel"))
+    wider = sg.rewrite(model, sg.configure("hidden", units=12))
+    back = sg.diff(held, wider)
+    assert back.released == (("hidden/kernel", 0, 864),)
+    half = sg.rewrite(wider, sg.train("hidden", kernel=sg.channels(11, by="magnitude")))
+    text = str(sg.diff(model, half))
+    assert "hidden/kernel: 720 → 792 train, a smaller part of it than before" in text
+    still = sg.rewrite(model, [fewer, sg.freeze("bn_1", "moving_mean")])
+    assert "bn_1/moving_mean: the state holds still" in str(sg.diff(model, still))

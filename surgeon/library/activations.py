@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from surgeon.graph import Node
+from surgeon.library.making import given_where, named
 from surgeon.rules import StructureRule, configure, rule
 from surgeon.select import Selector, as_selector, where
 
@@ -40,7 +41,7 @@ def change_activation(old: str, new: Any, selector: Selector | str = "**") -> St
         keys = _found(node, old)
         return configure(node, **dict.fromkeys(keys, new)) if keys else keras.layers.Activation(new)
 
-    return change
+    return named(change, "change_activation", old, new, *given_where(selector))
 
 
 def _found(node: Node, old: str) -> list[str] | None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from surgeon.graph import Node
+from surgeon.library.making import named
 from surgeon.rules import StructureRule, remove
 from surgeon.select import isa, where
 
 _NOISE = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout",
           "GaussianNoise", "AlphaDropout", "ActivityRegularization")  # fmt: skip
+
+
+def is_augmentation(node: Node) -> bool:
+    """Whether a layer changes pictures at random, and keeps their shape."""
+    return node.class_name.startswith("Random") and node.class_name != "RandomCrop"
 
 
 def strip_training_only() -> StructureRule:
@@ -22,7 +29,7 @@ def strip_training_only() -> StructureRule:
         >>> [layer.name for layer in surgeon.rewrite(model, strip_training_only()).layers]
         ['d']
     """
-    which = where(lambda node: node.class_name.startswith("Random") and node.class_name != "RandomCrop")
+    which = where(is_augmentation)
     for name in _NOISE:
         which = which | isa(name)
-    return remove(which)
+    return named(remove(which), "strip_training_only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from surgeon.library.making import named
 from surgeon.rules import StructureRule, insert_after
 from surgeon.select import Selector
 
@@ -22,4 +23,5 @@ def dropout_after(selector: Selector | str, rate: float, *, seed: int | None = N
     """
     import keras
 
-    return insert_after(selector, lambda node: keras.layers.Dropout(rate, seed=seed))
+    made = insert_after(selector, lambda node: keras.layers.Dropout(rate, seed=seed))
+    return named(made, "dropout_after", selector, rate, **({} if seed is None else {"seed": seed}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from surgeon.graph import Node
-from surgeon.library.making import from_config
+from surgeon.library.making import from_config, named
 from surgeon.rules import StructureRule, filled, remove, replace, rule
 from surgeon.select import Match, called, chain, isa, where
 
@@ -60,4 +60,4 @@ def fold_batch_norm() -> StructureRule:
         folded = filled(layer, "fold_batch_norm", [match.conv, match.bn], **details)
         return [replace(match.conv, lambda node: folded), remove(match.bn)]
 
-    return fold
+    return named(fold, "fold_batch_norm")

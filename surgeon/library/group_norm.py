@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from surgeon.graph import Node
-from surgeon.library.making import shared_config
+from surgeon.library.making import given_where, named, shared_config
 from surgeon.rules import StructureRule, replace
 from surgeon.select import Selector, as_selector, isa
 
@@ -34,4 +34,5 @@ def to_group_norm(selector: Selector | str = "**", groups: int = 32) -> Structur
         given = shared_config(node, "axis", "epsilon", "center", "scale", "dtype")
         return keras.layers.GroupNormalization(math.gcd(groups, channels or 1), **given)
 
-    return replace(isa("BatchNormalization") & as_selector(selector), make)
+    made = replace(isa("BatchNormalization") & as_selector(selector), make)
+    return named(made, "to_group_norm", *given_where(selector), groups=groups)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from surgeon.errors import RuleError
+from surgeon.graph import Node
+from surgeon.library.making import from_config, named
 from surgeon.rules import StructureRule, replace
 from surgeon.rules.replacement import is_layer
-from surgeon.select import chain, isa, last, optional, where
+from surgeon.select import Match, chain, isa, last, optional, where
+
+
+def has_weights(node: Node) -> bool:
+    """Whether a layer, that is no model, has weights."""
+    return bool(node.weights) and node.inner is None
+
+
+def flattens(node: Node) -> bool:
+    """Whether a layer makes one vector of all that it reads."""
+    return node.class_name in ("Flatten", "Reshape") and len(node.outputs[0].shape) == 2
 
 
 def new_head(make: Any) -> StructureRule:
     """Return the rule that replaces the last layer with weights, and the activation after it.
+
+    Where the old head is a convolution over one position whose output is then flattened (as in
+    MobileNet), what it read is flattened first, so that the new head can be a Dense.
 
     Args:
         make: The new head: a layer, a list of layers, or a function of the match (`match.head` is the
@@ -36,5 +52,40 @@ def new_head(make: Any) -> StructureRule:
             "new_head(make): make is the new head, a layer (or layers, or a function that returns one), "
             f"not {what}: write new_head(keras.layers.Dense({units}, name='head'))"
         )
-    weighted = last(where(lambda node: bool(node.weights) and node.inner is None))
-    return replace(chain(head=weighted, activation=optional(isa("Activation") | isa("Softmax"))), make)
+    old = chain(
+        head=last(where(has_weights)),
+        flat=optional(where(flattens)),
+        activation=optional(isa("Activation") | isa("Softmax")),
+    )
+    return named(replace(old, _Head(make)), "new_head", make)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Makes the new head in the place of what was matched."""
+
+    make: Any
+
+    def __call__(self, match: Match) -> Any:
+        if match.head.class_name.endswith("Normalization"):
+            raise RuleError(
+                f"the last layer with weights is {match.head.class_name} {match.head.path!r}: this model has "
+                "no head. Put one at its end: insert_after(ends(), [keras.layers.GlobalAveragePooling2D(), "
+                "keras.layers.Dense(10, name='head')])"
+            )
+        made = self.make(match) if callable(self.make) and not is_layer(self.make) else self.make
+        layers = list(made) if isinstance(made, list | tuple) else [made]
+        if match.flat is None or not all(map(is_layer, layers)):
+            return made
+        if sum(size != 1 for size in match.head.outputs[0].shape[1:]) > 1:
+            return [*layers, from_config(match.flat)]
+        import keras
+
+        flat = keras.layers.Flatten(name=f"{match.head.name}_flat")
+        return layers if any(map(_looks_at_places, layers)) else [flat, *layers]
+
+
+def _looks_at_places(layer: Any) -> bool:
+    """Whether a layer wants its input as it was, or flattens it itself."""
+    kind = type(layer).__name__
+    return "Conv" in kind or "Pooling" in kind or kind in ("Flatten", "Reshape")

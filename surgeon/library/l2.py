@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from surgeon.graph import Node
+from surgeon.library.making import given_where, named
 from surgeon.rules import StructureRule, configure, rule
 from surgeon.select import Selector, as_selector, where
 
 _SETTINGS = ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer")
+
+
+def has_kernel(node: Node) -> bool:
+    """Whether a layer has a regularizer of a kernel among its settings."""
+    return any(key in node.config for key in _SETTINGS)
 
 
 def add_l2(amount: float, selector: Selector | str = "**") -> StructureRule:
@@ -28,11 +34,11 @@ def add_l2(amount: float, selector: Selector | str = "**") -> StructureRule:
         (0, 1)
     """
 
-    @rule(as_selector(selector) & where(lambda node: any(key in node.config for key in _SETTINGS)))
+    @rule(as_selector(selector) & where(has_kernel))
     def add(node: Node) -> Any:
         import keras
 
         penalty = keras.regularizers.L2(amount)
         return configure(node, **{key: penalty for key in _SETTINGS if key in node.config})
 
-    return add
+    return named(add, "add_l2", amount, *given_where(selector))

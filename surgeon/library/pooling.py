@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from surgeon.graph import Node
-from surgeon.library.making import shared_config
+from surgeon.library.making import given_where, named, shared_config
 from surgeon.rules import StructureRule, replace
 from surgeon.select import Selector, as_selector, isa
 
@@ -34,4 +34,4 @@ def to_average_pooling(selector: Selector | str = "**") -> StructureRule:
         keys = ("pool_size", "strides", "padding", "data_format", "keepdims", "dtype")
         return cls(**shared_config(node, *keys))
 
-    return replace(which & as_selector(selector), make)
+    return named(replace(which & as_selector(selector), make), "to_average_pooling", *given_where(selector))

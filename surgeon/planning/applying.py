@@ -71,6 +71,7 @@ def _rewritten(plan: Plan, graph: ModelGraph, scorer: Scorer, *, share: bool) ->
     kept = keep(plan.journal, plan.templates, graph, still_layers(plan, graph))
     new = changed_paths(graph, edited) if plan.journal else frozenset()
     parts = parts_of(plan, edited, weights, still, scorer, new=new)
+    parts = {path: part for path, part in parts.items() if path in plan.asks or path not in kept.new}
     touched = {id(weights[path].variable) for path in parts if path in weights}
     rewritten = build(edited, shared=lambda node: share and not _touches(node, touched))
     fill(editor.carried, plan.templates)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from surgeon import _keras, paths
+from surgeon.errors import SelectionError
 from surgeon.graph import ModelGraph, Node, Weight
 from surgeon.partial import Part, PartialVariable
 from surgeon.roundtrip import sites
@@ -132,8 +133,22 @@ def shrunk(ask: Ask, site: WeightSite, positions: Sequence[tuple[int, Sequence[i
         ask: What was asked.
         site: The weight as it was.
         positions: Pairs of an axis and the positions that stay along it.
+
+    Raises:
+        SelectionError: If a criterion is to choose more than will be there.
     """
-    if ask.selection is None or ask.selection.criterion is not None or ask.pool:
+    if ask.selection is None or ask.pool:
+        return ask
+    if ask.selection.is_chosen:
+        shape = list(site.weight.shape)
+        for axis, stay in positions:
+            shape[axis] = len(stay)
+        try:
+            ask.selection.size(shape, site.axes, site.path)
+        except SelectionError as error:
+            raise SelectionError(
+                f"{ask.rule}: {error}, once it is pruned: write the prune rule before this one, or a fraction"
+            ) from error
         return ask
     chosen = ask.selection.resolve(site.path, site.weight.shape, site.axes, lambda: np.empty(0))
     part = chosen.at(positions)

@@ -119,7 +119,9 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in value.shape)
 
 
-def carried_names(template: Template, op: Any, sources: Sequence[Any]) -> tuple[list[str], list[str]]:
+def carried_names(
+    template: Template, op: Any, sources: Sequence[Any]
+) -> tuple[list[str], dict[str, tuple[int, ...]]]:
     """Return which weights of a new layer are carried, and which have new values, with their shapes.
 
     Args:
@@ -129,10 +131,9 @@ def carried_names(template: Template, op: Any, sources: Sequence[Any]) -> tuple[
     """
     own = _read(op)
     if template.how == "own":
-        return [], []
+        return [], {}
     if template.how not in ("same", "inner"):
-        return list(own), []
+        return list(own), {}
     found = _carried(template, [_read(source) for source in sources])
     fits = [path for path in own if path in found and _shape(found[path]) == _shape(own[path])]
-    fresh = [f"{path} {_shape(variable)}" for path, variable in own.items() if path not in fits]
-    return fits, fresh
+    return fits, {path: _shape(variable) for path, variable in own.items() if path not in fits}

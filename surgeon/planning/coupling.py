@@ -77,10 +77,12 @@ class Coupling:
     Attributes:
         uses: For each layer with weights that depend on channels, by path.
         pinned: Why channels cannot go, by identity.
+        elsewhere: Where else a layer is, by the `id` of the layer.
     """
 
     uses: dict[str, Uses] = field(default_factory=dict)
     pinned: dict[int, str] = field(default_factory=dict)
+    elsewhere: dict[int, str] = field(default_factory=dict)
     _parents: list[int] = field(default_factory=list)
 
     def fresh(self, count: int) -> Ids:
@@ -114,6 +116,10 @@ class Coupling:
         for one in {self.root(int(one)) for one in ids}:
             self.pinned.setdefault(one, reason)
 
+    def why_closed(self, node: Node) -> str:
+        """Return why a layer's weights cannot be cut, whatever its class; empty if they can."""
+        return self.elsewhere.get(id(node.op)) or _why_closed(node)
+
 
 def couple(graph: ModelGraph) -> Coupling:
     """Follow the channels of a graph from its inputs to its outputs."""
@@ -128,7 +134,7 @@ def couple(graph: ModelGraph) -> Coupling:
 class _Walker:
     def __init__(self, graph: ModelGraph) -> None:
         self.graph = graph
-        self.coupling = Coupling()
+        self.coupling = Coupling(elsewhere=_elsewhere(graph))
         self.ids: dict[Ref, Ids] = {}
         self.not_zero: dict[Ref, str] = {}
 
@@ -136,7 +142,7 @@ class _Walker:
         given = [self.ids[ref] for ref in node.inputs if ref in self.ids]
         made = None if node.is_input or not node.outputs else self._made(node, given)
         if made is None:
-            closed = why_closed(node)
+            closed = self.coupling.why_closed(node)
             what = f"read or made by {node.class_name} {node.path!r}{closed and f', which {closed}'}"
             what = "an input of the model" if node.is_input else what
             for ids in given:
@@ -165,7 +171,7 @@ class _Walker:
 
     def _made(self, node: Node, given: Sequence[Ids]) -> Ids | None:
         """Return the channels of a node's output; `None` if they cannot be followed."""
-        if not given or not _is_open(node):
+        if not given or not _is_open(node) or self.coupling.why_closed(node):
             return None
         shape, kind = node.outputs[0].shape, node.class_name
         if kind in HEADS:
@@ -298,13 +304,22 @@ def _is_channels_last(node: Node) -> bool:
 
 
 def _is_open(node: Node) -> bool:
-    """Whether it is what its class says: a layer of Keras's own, with the channels last and whole weights."""
+    """Whether it is what its class says: a layer of Keras's own, with the channels last."""
     is_of_keras = stock_class(node.op).__module__.partition(".")[0] == "keras"
-    return is_of_keras and node.inner is None and _is_channels_last(node) and not why_closed(node)
+    return is_of_keras and node.inner is None and _is_channels_last(node)
 
 
-def why_closed(node: Node) -> str:
-    """Return why a layer's weights cannot be cut, whatever its class; empty if they can."""
+def _elsewhere(graph: ModelGraph) -> dict[int, str]:
+    """Return which layers are also inside of another one, where what they make is not followed."""
+    found: dict[int, str] = {}
+    for node in graph:
+        for _, layer in paths.walk(node.op) if isinstance(node.op, keras.layers.Layer) else ():
+            inline = f": inline({node.path!r}) takes that apart" if node.inner is not None else ""
+            found.setdefault(id(layer), f"is also a part of {node.class_name} {node.path!r}{inline}")
+    return found
+
+
+def _why_closed(node: Node) -> str:
     if not isinstance(node.op, keras.layers.Layer):
         return ""
     inside = [layer for _, layer in paths.walk(node.op)]

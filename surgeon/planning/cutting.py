@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +13,14 @@ from surgeon.errors import GraphError
 from surgeon.graph import GraphEditor, ModelGraph, Ref, encoded, refs_in
 from surgeon.planning.applying import apply
 from surgeon.planning.architecture import Architecture
+from surgeon.planning.keeping import covers
 from surgeon.planning.plan import Plan
 from surgeon.planning.rewriting import rewrite
 from surgeon.planning.templates import Template
-from surgeon.roundtrip import to_graph
+from surgeon.roundtrip import sites, to_graph
 from surgeon.rules import inline
+from surgeon.select import World
+from surgeon.select.close import close_paths
 
 Paths = str | Sequence[str]
 
@@ -126,7 +130,13 @@ class _Cut:
         self.graph: ModelGraph = self.source
 
     def open(self, paths: Sequence[str]) -> dict[str, str]:
-        """Take apart the nested models that paths lead into; return where each path leads now."""
+        """Take apart the nested models that paths lead into; return where each path leads now.
+
+        Raises:
+            GraphError: If one of them leads nowhere, or to a layer that no graph calls.
+        """
+        for path in paths:
+            self._check(path)
         now = {path: path for path in paths}
         while True:
             self.graph = self.editor.finish()
@@ -140,6 +150,25 @@ class _Cut:
                         now[path] = new + where[len(old) :]
                         break
 
+    def _check(self, path: str) -> None:
+        try:
+            self.editor.node(path)
+        except GraphError as error:
+            known = sites(self.source)
+            inside = next((site for site in known if site.path == path), None)
+            if inside is None:
+                close = close_paths(re.sub("[*?]", "", path), known)
+                glob = ", for a path is wanted here and no glob" if re.search("[*?]", path) else ""
+                raise GraphError(
+                    f"no layer {path!r} in {self.model.name!r}{glob}{close}. "
+                    "`surgeon inspect` lists the layers by path and class"
+                ) from error
+            outer = max((n.path for n in World(self.source).nodes if covers(n.path, path)), key=len)
+            raise GraphError(
+                f"{path!r} ({inside.class_name}) is a part of {outer!r}, which calls it in plain Python: "
+                f"none of its tensors is in the graph. Cut at {outer!r}"
+            ) from error
+
     def _model_on(self, path: str) -> str | None:
         models = [node.path for node in self.graph if node.inner is not None]
         return next((model for model in models if path.startswith(model + "/")), None)
@@ -152,7 +181,6 @@ class _Cut:
         """
         found = []
         for path in paths:
-            self.editor.node(path)  # names near misses
             nodes = [node for node in self.graph if node.path == path]
             several = next((node for node in nodes if len(node.outputs) != 1), None)
             if several is not None:

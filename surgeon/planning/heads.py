@@ -56,7 +56,7 @@ def heads_gone(which: Any, uses: Uses, weights: Mapping[str, Any]) -> set[int]:
         if not positions:
             return set()
     else:
-        positions = picked(which, count, f"{path!r} has {count} heads")
+        positions = picked(which, count, path, "head")
     if len(positions) == count:
         raise RuleError(f"{path!r} would have no head left")
     stay = Counter(number // share for number in range(count) if number not in positions)
@@ -86,16 +86,34 @@ def _smallest(scores: Any, fraction: float) -> list[int]:
     return [int(one) for one in np.argsort(scores, kind="stable")[:count]]
 
 
-def picked(which: Any, count: int, what: str) -> set[int]:
+def picked(which: Any, count: int, path: str, word: str) -> set[int]:
     """Return the positions that a list, a mask or a slice picks.
+
+    Args:
+        which: The list, mask or slice.
+        count: How many there are.
+        path: Path of the layer.
+        word: What they are: `"channel"` or `"head"`.
 
     Raises:
         RuleError: If one of them is out of range.
     """
-    try:
-        return {int(one) for one in np.arange(count)[np.array(which) if isinstance(which, list) else which]}
-    except IndexError as error:
-        raise RuleError(f"{what}: {error}") from error
+    has = f"{path!r} has {count} {word}s"
+    if isinstance(which, slice):
+        return set(range(count)[which])
+    if any(isinstance(one, bool) for one in which):
+        if not all(isinstance(one, bool) for one in which) or len(which) != count:
+            raise RuleError(
+                f"{has}: a mask says true or false for each of them, and this one has {len(which)}"
+            )
+        return {number for number, goes in enumerate(which) if goes}
+    beyond = [one for one in which if not -count <= one < count]
+    if beyond:
+        raise RuleError(
+            f"{has}, counted from 0 to {count - 1} (or from -1 to -{count} from the end): "
+            f"there is no {word} {', '.join(map(str, beyond[:3]))}"
+        )
+    return {one % count for one in which}
 
 
 def sums_of_squares(weight: Any, axis: int) -> Any:

@@ -28,11 +28,13 @@ class Kept:
         parts: What trains of a weight, by its path after all edits.
         still: Paths of those layers whose state holds still.
         adapted: Weights that have another shape now, and values that were computed from those that they had.
+        new: Weights with new values, which nothing holds that was there before.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
     still: frozenset[str] = frozenset()
     adapted: frozenset[str] = frozenset()
+    new: frozenset[str] = frozenset()
 
     def of(self, graph: ModelGraph) -> dict[str, Part]:
         """Return what trains of each weight of the graph after all edits, by the path that it has there."""
@@ -59,12 +61,13 @@ def _fitting(part: Part, shape: tuple[int, ...], *, adapted: bool) -> Part | Non
 
 @dataclass
 class _Way:
-    """From a layer of the source to the one that was made of it."""
+    """From a layer of the source to the one that was made of it; `new` are its weights with new values."""
 
     start: str
     now: str
     takes: list[Mapping[str, Any]] = field(default_factory=list)
     adapted: bool = False
+    new: frozenset[str] = frozenset()
 
 
 def keep(
@@ -79,8 +82,9 @@ def keep(
         still: Paths in it of the layers whose state holds still.
     """
     held = [(path, site) for path, site in weight_sites(graph).items() if _is_held(site, still)]
-    known = {site.path: site.op for site in sites(graph)} if held else {}
-    ways = _ways(journal, templates, set(known)) if held else []
+    has_new = any("new" in template.details for template in templates)
+    known = {site.path: site.op for site in sites(graph)} if held or has_new else {}
+    ways = _ways(journal, templates, set(known)) if known else []
     parts: dict[str, Part] = {}
     quiet, adapted = set(), set()
     by_start: dict[str, list[_Way]] = {}
@@ -88,18 +92,22 @@ def keep(
         by_start.setdefault(way.start, []).append(way)
     for path, site in held:
         for way in next((by_start[outer] for outer in _outwards(site.layer) if outer in by_start), ()):
-            if _is_flagged(site) and _says_so(known[way.start], site, way.start):
+            own = path[len(way.start) + 1 :]
+            if own in way.new:
+                continue
+            # The flag of a layer with new values is gone: it would hold these, too.
+            if not way.new and _is_flagged(site) and _says_so(known[way.start], site, way.start):
                 continue
             if site.layer in still:
                 quiet.add(paths.join(way.now, site.layer[len(way.start) + 1 :]))
-            own = path[len(way.start) + 1 :]
             now = paths.join(way.now, own)
             parts[now] = site.current
             for takes in way.takes:
                 parts[now] = parts[now].at(takes.get(own, ()))
             if way.adapted:
                 adapted.add(now)
-    return Kept(parts, frozenset(quiet), frozenset(adapted))
+    new = [paths.join(way.now, name) for way in ways for name in way.new]
+    return Kept(parts, frozenset(quiet), frozenset(adapted), frozenset(new))
 
 
 def _is_held(site: WeightSite, still: frozenset[str]) -> bool:
@@ -149,6 +157,7 @@ def _ways(journal: Sequence[Change], templates: Sequence[Template], known: set[s
                 template = templates[change.slots[0]]
                 way.takes += [template.details["takes"]] if change.kind == "pruned" else []
                 way.adapted = way.adapted or template.how == "adapt_inputs"
+                way.new |= set(template.details.get("new", ()))
         if moved is not None:
             moves.append((change.path, moved))
             fresh = {_moved(path, change.path, moved) for path in fresh}

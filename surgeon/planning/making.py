@@ -234,8 +234,7 @@ class _Maker:
     def _look_again(self, changes: Sequence[Change]) -> None:
         """Take note of layers that are new, gone, or have another name."""
         for change in changes:
-            if change.kind == "pruned":
-                self._shrink_asks(change)
+            self._reshape_asks(change)
         surgery = self.surgery
         held = keep(surgery.journal, surgery.templates, self.before, frozenset()).of(surgery.graph)
         self.sites, self.weights = sites(surgery.graph), with_held(weight_sites(surgery.graph), held)
@@ -256,6 +255,13 @@ class _Maker:
         for path in [p for p in self.still if p not in alive]:
             del self.still[path]
 
+    def _reshape_asks(self, change: Change) -> None:
+        """Let what was asked of weights fit the shapes that an edit gives them."""
+        if change.kind == "pruned":
+            self._shrink_asks(change)
+        elif change.kind in ("configured", "refitted"):
+            self._free_new_values(change)
+
     def _shrink_asks(self, change: Change) -> None:
         """Let what was asked of channels by their positions be asked of those that stay."""
         takes = self.surgery.templates[change.slots[0]].details["takes"]
@@ -265,6 +271,14 @@ class _Maker:
                 asks = [shrunk(ask, site, positions) for ask in self.asks.pop(site.path)]
                 if any(asks):
                     self.asks[site.path] = [ask for ask in asks if ask is not None]
+
+    def _free_new_values(self, change: Change) -> None:
+        """Forget what was asked of weights whose values are new: those that it was asked of are gone."""
+        for name in self.surgery.templates[change.slots[0]].details.get("new", ()):
+            path = paths.join(change.path, name)
+            self.asks.pop(path, None)
+            if path in self.weights and self.weights[path].weight.role == "state":
+                self.still.pop(self.weights[path].layer, None)
 
     def _drop_asks(self, layer: str) -> None:
         for path in [p for p in self.asks if covers(layer, p)]:

@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
+from surgeon import paths
 from surgeon.errors import RuleError
 from surgeon.graph import GraphEditor, Node
 from surgeon.planning.channel_uses import Uses, makes_channels, scored_kernel
-from surgeon.planning.coupling import Coupling, couple, why_closed
+from surgeon.planning.coupling import Coupling, couple
 from surgeon.planning.heads import check_heads, heads_gone, picked, sums_of_squares
 from surgeon.planning.templates import Template
 from surgeon.planning.verbs import Skipped
@@ -55,12 +57,10 @@ class Pruning:
             raise Skipped("it lies in a nested model: inline(...) takes that apart")
         uses = self.coupling.uses.get(node.path)
         if self.word == "head":
-            return check_heads(uses, node.class_name, why_closed(node))
+            return check_heads(uses, node.class_name, self.coupling.why_closed(node))
         if uses is None or not makes_channels(uses):
-            closed = why_closed(node)
-            raise Skipped(
-                f"it {closed}" if closed else f"{node.class_name} makes no channels that can be followed"
-            )
+            closed = self.coupling.why_closed(node)
+            raise Skipped(f"it {closed}" if closed else _why_none(node))
         free = [one for one in self.coupling.roots(uses.makes) if one not in self.coupling.pinned]
         if not free:
             reason = self.coupling.pinned[int(self.coupling.roots(uses.makes)[0])]
@@ -89,14 +89,15 @@ class Pruning:
     def _named(self, which: Any) -> set[int]:
         gone = set()
         for path, uses in self.chosen.items():
-            places = sorted(picked(which, len(uses.makes), f"{path!r} has {len(uses.makes)} channels"))
+            places = sorted(picked(which, len(uses.makes), path, "channel"))
             roots = {int(one) for one in self.coupling.roots(uses.makes[places])}
             stays = next((self.coupling.pinned[one] for one in roots if one in self.coupling.pinned), None)
             if stays is not None:
                 raise RuleError(f"channels of {path!r} must stay: {stays}")
             gone |= roots
         if not gone:
-            raise RuleError("that is no channel")
+            have = [f"{path!r} has {len(uses.makes)}" for path, uses in self.chosen.items()]
+            raise RuleError(f"that is no channel: {', '.join(have[:3])}")
         return gone
 
     def _weakest(self, fraction: float) -> set[int]:
@@ -151,6 +152,13 @@ class Pruning:
             editor.replace(path, templates[-1].make(), slot=len(templates) - 1, kind="pruned", note=note)
             changed.append(path)
         return changed
+
+
+def _why_none(node: Node) -> str:
+    why = f"{node.class_name} makes no channels that can be followed"
+    if isinstance(node.op, keras.layers.Layer) and paths.children(node.op):
+        why += ": it calls the layers inside of it in plain Python. replace(...) puts a smaller one there"
+    return why
 
 
 def _counts(uses: Uses, number: Callable[[Any], int]) -> str:

@@ -53,18 +53,38 @@ def check_built(graph: ModelGraph, model: Any) -> None:
     """
     wanted, built = _calls(graph), _calls(to_graph(model))
     if wanted != built:
-        differing = sorted(wanted.symmetric_difference(built))[:3]
-        raise ValidationError(f"the rewritten {model.name!r} is not what was planned: {differing}")
+        lines = [f"planned: {_in_words(call)}" for call in sorted(wanted - built)[:3]]
+        lines += [f"built: {_in_words(call)}" for call in sorted(built - wanted)[:3]]
+        raise ValidationError(
+            "\n  ".join([f"the rewritten {model.name!r} is not what was planned; this is a defect:", *lines])
+        )
 
 
-def _calls(graph: ModelGraph) -> set[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+Call = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+
+
+def _in_words(call: Call) -> str:
+    where, kind, reads, homes = call
+    others = [home for home in homes if home != where]
+    also = f", and is called as {', '.join(others)}, too" if others else ""
+    return f"{kind} {where!r} reads {', '.join(reads) or 'nothing'}{also}"
+
+
+def _calls(graph: ModelGraph) -> set[Call]:
     """Return every call of a layer: where it is, its class, what it is given, and where else it is called."""
     calls = list(_walk(graph, "", set()))
     homes: defaultdict[int, set[str]] = defaultdict(set)
     for where, node, _ in calls:
         homes[id(node.op)].add(where)
+    # A nested model in which something changed may be of another class: its own would undo the edit.
     return {
-        (where, node.class_name, reads, tuple(sorted(homes[id(node.op)]))) for where, node, reads in calls
+        (
+            where,
+            "model" if node.inner is not None else node.class_name,
+            reads,
+            tuple(sorted(homes[id(node.op)])),
+        )
+        for where, node, reads in calls
     }
 
 

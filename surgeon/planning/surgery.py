@@ -7,16 +7,18 @@ from typing import Any
 
 import keras
 
-from surgeon.errors import GraphError, NoMatchError, RuleError
+from surgeon.errors import GraphError, NoMatchError, RuleError, RuleFileError
 from surgeon.graph import Carrying, Change, GraphEditor, ModelGraph, Node
 from surgeon.planning.carrying import carried_names, reader
+from surgeon.planning.keeping import covers
 from surgeon.planning.pruning import Pruning
 from surgeon.planning.templates import Template
 from surgeon.planning.verbs import Hands, Skipped
+from surgeon.roundtrip import sites
 from surgeon.roundtrip.reading import layer_weights
 from surgeon.roundtrip.settling import settle
 from surgeon.rules import StructureRule
-from surgeon.select import Match, Pattern, World, first_calls
+from surgeon.select import Match, Pattern, Selector, World, first_calls
 
 
 @dataclass
@@ -73,9 +75,14 @@ class Surgery:
                 done.skipped.append((done.matched[-1], str(skip)))
             except GraphError as error:
                 raise GraphError(f"{rule.origin}: {rule}: {error}") from error
+        if rule.verb == "configure" and len(done.skipped) == len(targets):
+            path, why = next((one for one in done.skipped if "close:" in one[1]), done.skipped[0])
+            kind = RuleFileError if rule.is_data else RuleError
+            raise kind(f"{rule.origin}: {rule}: no matched layer can be configured so: {path!r}: {why}")
         try:
             channels = rule.options.get("channels") if rule.verb == "change_input" else None
-            done.changes = self._close(editor, channels)
+            sets_flag = rule.verb == "configure" and "trainable" in rule.options
+            done.changes = self._close(editor, channels, free_flags=not sets_flag)
         except GraphError as error:
             raise GraphError(f"{rule.origin}: {rule}: {error}") from error
         return done
@@ -93,7 +100,9 @@ class Surgery:
             )
         return Performed([node.path for node in nodes], pruning.skipped, changes)
 
-    def _close(self, editor: GraphEditor, channels: str | None = None) -> list[Change]:
+    def _close(
+        self, editor: GraphEditor, channels: str | None = None, *, free_flags: bool = True
+    ) -> list[Change]:
         """Finish an editor: drop what is dead, find the shapes, and make anew what no longer fits."""
         editor.prune()
         editor.settle_paths()
@@ -102,7 +111,8 @@ class Surgery:
         graph = editor.finish()
         for _ in range(len(self.graph.nodes) + 1):
             settled = settle(graph)
-            if not settled.misfits:
+            loose = free_flags and self._free(changes, carried)
+            if not settled.misfits and not loose:
                 break
             refit = GraphEditor(graph, editor.rule)
             for path, op in settled.misfits.items():
@@ -131,10 +141,29 @@ class Surgery:
         else:
             editor.replace(path, op, slot=slot, kind="refitted")
 
+    def _free(self, changes: list[Change], carried: list[Carrying]) -> bool:
+        """Let layers train that were made anew and have new values; return whether a flag said otherwise.
+
+        A new value that never trains is of no use. What such a layer carries stays frozen: see `keep`.
+        """
+        anew = {change.slots[0] for change in changes if change.kind in ("configured", "refitted")}
+        loose = False
+        for each in carried:
+            if each.slot not in anew or not _is_built_layer(each.op):
+                continue
+            made = self.templates[each.slot]
+            new = carried_names(made, each.op, each.sources)[1]
+            if new and "new" not in made.details:
+                self.templates[each.slot] = replace(made, details={**made.details, "new": list(new)})
+                loose = loose or not each.op.trainable
+                each.op.trainable = made.layer.trainable = True
+        return loose
+
     def _note(self, each: Any) -> str:
         if each.slot < 0 or not isinstance(each.op, keras.layers.Layer):
             return ""
-        kept, fresh = carried_names(self.templates[each.slot], each.op, each.sources)
+        kept, new = carried_names(self.templates[each.slot], each.op, each.sources)
+        fresh = [f"{path} {shape}" for path, shape in new.items()]
         parts = []
         if kept and self.templates[each.slot].how in ("same", "inner"):
             parts.append(f"carries {', '.join(kept)}")
@@ -147,6 +176,10 @@ class Surgery:
     def _noted(self, change: Change, notes: dict[int, str]) -> Change:
         said = [notes[slot] for slot in change.slots[:1] if notes.get(slot)]
         return replace(change, note="; ".join(filter(None, [change.note, *said]))) if said else change
+
+
+def _is_built_layer(op: Any) -> bool:
+    return isinstance(op, keras.layers.Layer) and not isinstance(op, keras.layers.InputLayer) and op.built
 
 
 def _reads_channels(node: Node, shapes: dict[str, Any]) -> bool:
@@ -181,6 +214,25 @@ def _misses(rule: StructureRule, world: World) -> list[tuple[str, str]]:
     return [(miss.end, f"{miss.part}: {miss.reason}") for miss in misses]
 
 
+def _inside(selector: Selector | Pattern, world: World) -> str:
+    """Return what to do if a selector means layers inside of other layers, which no graph calls; or `""`."""
+    if isinstance(selector, Pattern):
+        return ""
+    everywhere = World(world.graphs[""], sites(world.graphs[""]))
+    try:
+        found = list(selector.resolved(everywhere).find(everywhere.inside))
+    except RuleError:
+        return ""
+    path = found[0].path
+    outer = max((node for node in world.nodes if covers(node.path, path)), key=lambda node: len(node.path))
+    return (
+        f"{selector} matches {path!r} ({found[0].class_name}), which is a part of {outer.class_name} "
+        f"{outer.path!r}. What changes the structure reaches the layers that a model's graph calls, "
+        f"not those that a layer calls in plain Python: write the rule about {outer.path!r}. "
+        "freeze, train and lora reach inside"
+    )
+
+
 def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
     """Return the nodes or blocks that a rule is about.
 
@@ -193,7 +245,7 @@ def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
         nodes = world.nodes if rule.scope == "call" else first_calls(world.nodes)
         matched = list(rule.selector.resolved(world).find(nodes))
     except NoMatchError as error:
-        raise NoMatchError(f"{rule.origin}: {rule}: {error}") from error
+        raise NoMatchError(f"{rule.origin}: {rule}: {_inside(rule.selector, world) or error}") from error
     except RuleError as error:
         raise type(error)(f"{rule.origin}: {rule}: {error}") from error
     if rule.verb == "change_input":

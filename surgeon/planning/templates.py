@@ -19,7 +19,8 @@ class Template:
         how: `"same"`: every weight of the same path and shape is carried; `"inner"`: likewise, into
             the layer at the path `details["at"]` inside of it; `"own"`: it has its own; else the
             name of a computation (see `surgeon.planning.carrying`), or a function.
-        details: Arguments of the computation.
+        details: Arguments of the computation. Of a layer that was made anew, `"new"` names the weights
+            that have new values.
     """
 
     layer: Any

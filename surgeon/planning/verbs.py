@@ -7,13 +7,13 @@ from typing import Any
 import keras
 
 from surgeon import paths
-from surgeon.errors import RuleError, near_misses
+from surgeon.errors import RuleError, RuleFileError, near_misses
 from surgeon.graph import GraphEditor, Node, Ref
+from surgeon.planning.layers_of_data import described_layer
 from surgeon.planning.templates import Template, has_automatic_name, snake, template
 from surgeon.roundtrip.copying import copy_op, stock_class
 from surgeon.roundtrip.reading import stock_config
 from surgeon.rules import Filled, StructureRule
-from surgeon.rules.described import FOREIGN, LayerSpec
 from surgeon.rules.replacement import is_layer
 from surgeon.select import Match, Pattern, World, first_calls
 
@@ -48,7 +48,7 @@ class Hands:
             Skipped: If it stays as it is.
         """
         if rule.verb in ("replace", "rule"):
-            self._replace(rule, target)
+            self._replace(rule, target, alone=alone)
         elif isinstance(target, Match):
             if rule.verb != "remove":
                 raise RuleError(
@@ -66,7 +66,7 @@ class Hands:
 
     # --- new layers in the place of old ones ----------------------------------------------------
 
-    def _replace(self, rule: StructureRule, target: Node | Match) -> None:
+    def _replace(self, rule: StructureRule, target: Node | Match, *, alone: bool) -> None:
         made = rule.make_any(target)
         if made is None:
             raise Skipped("the function returned None")
@@ -75,7 +75,7 @@ class Hands:
             return
         chain = _chain(rule, target, made)
         if isinstance(target, Match):
-            self._collapse(target, chain)
+            self._collapse(target, chain, alone=alone)
             return
         calls = _calls(rule, target)
         name = target.name
@@ -86,9 +86,9 @@ class Hands:
         self.editor.replace(target.path, op, slot=self._slot, calls=calls, sources=_sources(chain[0], target))
         path = paths.join(target.path.rpartition("/")[0], op.name)
         for one in chain[1:]:
-            path = self._after(path, one, None, base=target.name)
+            path = self._after(path, one, None, base=target.name, alone=alone)
 
-    def _collapse(self, match: Match, chain: list[Any]) -> None:
+    def _collapse(self, match: Match, chain: list[Any], *, alone: bool) -> None:
         end = self.end_of(match)
         base = end.rpartition("/")[2]
         name = base if _is_nameless(chain[0]) else _layer_of(chain[0]).name
@@ -111,7 +111,7 @@ class Hands:
         path = paths.join(match.model, op.name)
         self.editor.prune()
         for one in chain[1:]:
-            path = self._after(path, one, None, base=base)
+            path = self._after(path, one, None, base=base, alone=alone)
 
     def _follow(self, rule: StructureRule, made: Any) -> None:
         """Carry out the rules that a function of a rule returned."""
@@ -155,7 +155,8 @@ class Hands:
             made = stock_class(node.op).from_config({**config, **rule.options})
         except Exception as error:
             last = str(error).strip().splitlines()[-1:]  # before it, Keras prints the whole config
-            raise RuleError(f"{rule.failed_on(node)}: {type(error).__name__}: {''.join(last)}") from error
+            kind = RuleFileError if rule.is_data else RuleError
+            raise kind(f"{rule.failed_on(node)}: {type(error).__name__}: {''.join(last)}") from error
         new = self._new(made, node.name)
         self.editor.replace(node.path, new.make(), slot=self._slot, calls=calls, kind="configured")
 
@@ -294,40 +295,13 @@ def _chain(rule: StructureRule, target: Any, made: Any) -> list[Any]:
     Raises:
         RuleError: If something else is among them.
     """
-    chain = [_described(rule, one) for one in (made if isinstance(made, list | tuple) else [made])]
+    chain = [described_layer(rule, one) for one in (made if isinstance(made, list | tuple) else [made])]
     wrong = [one for one in chain if not is_layer(one) and not isinstance(one, Filled)]
     if wrong or not chain:
         what = wrong[0] if wrong else made
         kind = f"the class {what.__name__}" if isinstance(what, type) else f"{type(what).__name__} {what!r}"
         raise RuleError(f"{rule.failed_on(target)}: it returned {kind}, not a layer or None")
     return chain
-
-
-def _described(rule: StructureRule, one: Any) -> Any:
-    """Return the layer that data describes; anything else as it is.
-
-    Raises:
-        RuleError: If Keras has no such layer, it runs code that is not Keras's, or its settings are wrong.
-    """
-    if not isinstance(one, LayerSpec):
-        return one
-    classes = {name: cls for name, cls in vars(keras.layers).items() if _is_safe(cls)}
-    cls = classes.get(one.class_name)
-    if cls is None:
-        close = near_misses(one.class_name, classes)
-        raise RuleError(f"{rule.origin}: {rule}: no layer {one.class_name!r} to make from a rule file{close}")
-    try:
-        # `from_config` makes objects of nested data; some classes want every setting in it.
-        nested = any(isinstance(value, dict | list) for value in one.settings.values())
-        return cls.from_config(dict(one.settings)) if nested else cls(**one.settings)
-    except Exception as error:
-        last = "".join(str(error).strip().splitlines()[-1:])
-        raise RuleError(f"{rule.origin}: {rule}: {type(error).__name__}: {last}") from error
-
-
-def _is_safe(cls: Any) -> bool:
-    """Whether a class is a layer of Keras that runs no code of others."""
-    return isinstance(cls, type) and issubclass(cls, keras.layers.Layer) and cls.__name__ not in FOREIGN
 
 
 def _holds_rules(made: Any) -> bool:

@@ -244,8 +244,13 @@ def _why_no_graph(model: Any) -> str:
     if isinstance(model, keras.Sequential):
         return f"{name} was not built yet: call it on data, or add keras.Input(shape) as its first layer"
     if isinstance(model, keras.Model):
+        found = (path for path, layer in paths.walk(model) if _keras.functional_of(layer) is not None)
+        inside = next(found, None)
+        inner = f"operate on the model {inside!r} in it, or " if inside is not None else ""
         return (
-            f"{name} is subclassed and has no graph: only functional and Sequential models can be operated on"
+            f"{name} is subclassed and has no graph: only functional and Sequential models can be operated "
+            f"on. As a next step, {inner}make a functional model of its layers: x = keras.Input(shape), then "
+            "keras.Model(x, model.call(x)), where its call is made of layers and keras.ops"
         )
     return f"expected a keras.Model, not {type(model).__name__}{not_loaded(model)}"
 

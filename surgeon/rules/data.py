@@ -20,6 +20,19 @@ from surgeon.select.selector_data import read_selector
 VERBS: tuple[Verb, ...] = ("freeze", "train")
 WEIGHTS = "weights"
 STATS = "stats"
+READY_MADE = (
+    "add_l2",
+    "bias_only",
+    "change_activation",
+    "dropout_after",
+    "fold_batch_norm",
+    "freeze_batch_norm",
+    "new_head",
+    "strip_training_only",
+    "to_average_pooling",
+    "to_group_norm",
+)
+"""Rules that are functions of Python, which rule files do not have."""
 RESERVED = (*VERBS, WEIGHTS, STATS, *FORMS)
 
 
@@ -122,8 +135,18 @@ def _read_rule(cursor: Cursor) -> Rule:
 def _verb_error(cursor: Cursor, keys: tuple[str, ...], found: list[str]) -> RuleError:
     if found:
         return cursor.fail(f"a rule is either {' or '.join(found)}: make it two rules", key=found[1])
-    close = next((key for key in keys if near_misses(key, (*VERBS, *FORMS))), None)
-    hint = near_misses(close, (*VERBS, *FORMS)) if close else ""
+    known = (*VERBS, *FORMS, *READY_MADE)
+    close = next((key for key in keys if near_misses(key, known)), None)
+    ready = next((key for key in keys if key in READY_MADE), None)
+    if ready is not None:
+        raise cursor.fail(
+            f"{ready!r} is a ready-made rule of Python, where it is rewrite(model, {ready}(...)): "
+            f"a rule file has the rules that such ones are made of: freeze, train, {', '.join(FORMS)}",
+            key=ready,
+        )
+    hint = near_misses(close, known) if close else ""
+    if any(repr(name) in hint for name in READY_MADE):
+        hint += " (ready-made rules are Python only)"
     listed = ", ".join(map(repr, keys))
     return cursor.fail(
         f"a rule says freeze or train, or {', '.join(FORMS)}; this one has only {listed}{hint}", key=close

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from surgeon.select.code import place
+from surgeon.select.code import is_ours, place
 
 
 def caller() -> str:
@@ -15,10 +15,6 @@ def caller() -> str:
         True
     """
     frame = inspect.currentframe()
-    while frame is not None and frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
+    while frame is not None and frame.f_back is not None and is_ours(frame.f_globals.get("__name__")):
         frame = frame.f_back
     return place(frame.f_code.co_filename, frame.f_lineno) if frame is not None else "unknown:0"
-
-
-def _is_ours(module: object) -> bool:
-    return isinstance(module, str) and module.partition(".")[0] == __name__.partition(".")[0]

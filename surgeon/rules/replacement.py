@@ -30,6 +30,8 @@ class StructureRule:
         options: What else was asked for.
         scope: `"layer"` for all calls of a layer, `"call"` for the matched calls alone.
         origin: `file:line` where the rule was written.
+        label: What a ready-made rule is called: `fold_batch_norm()`.
+        is_data: Whether it was read from a rule file.
     """
 
     verb: str
@@ -38,6 +40,8 @@ class StructureRule:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     scope: Scope = "layer"
     origin: str = field(default="unknown:0", compare=False)
+    label: str = field(default="", compare=False)
+    is_data: bool = field(default=False, compare=False)
 
     def make_layer(self, target: Node | Match) -> Any:
         """Return the layer to put in place of a node, or `None` to leave it alone.
@@ -73,15 +77,11 @@ class StructureRule:
         return f"{self.origin}: {self} failed on {on}"
 
     def __str__(self) -> str:
+        if self.label:
+            return self.label
         parts = [str(self.selector)]
-        if is_layer(self.make):
-            parts.append(f"<{type(self.make).__name__} {self.make.name!r}>")
-        elif isinstance(self.make, LayerSpecs):
-            parts.append(str(self.make))
-        elif callable(self.make):
-            parts.append(code_place(self.make))
-        elif self.make is not None:
-            parts.append(repr(self.make))
+        if self.make is not None:
+            parts.append(shown(self.make))
         parts += [f"{name}={value!r}" for name, value in self.options.items() if value is not None]
         if self.scope != "layer":
             parts.append(f"scope={self.scope!r}")
@@ -168,6 +168,17 @@ def check_scope(verb: str, scope: Any) -> Scope:
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value is not False}
+
+
+def shown(value: Any) -> str:
+    """Return an argument of a rule in words: a layer by its class and name, a function by where it is."""
+    if is_layer(value):
+        return f"<{type(value).__name__} {value.name!r}>"
+    if isinstance(value, LayerSpecs | Selector):
+        return str(value)
+    if isinstance(value, list | tuple) and any(map(is_layer, value)):
+        return f"[{', '.join(map(shown, value))}]"
+    return code_place(value) if callable(value) else repr(value)
 
 
 def is_layer(value: object) -> bool:

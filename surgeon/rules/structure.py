@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 from surgeon.errors import RuleError
@@ -227,7 +228,7 @@ def change_input(
         selector: Which input, of a model that has several.
 
     Raises:
-        RuleError: If `channels` is none of the three words.
+        RuleError: If `channels` is none of the three words, or the shape is none.
 
     Example:
         >>> print(change_input((64, 64, 20), channels="zero"))
@@ -235,9 +236,18 @@ def change_input(
     """
     if channels not in ("mean", "repeat", "zero"):
         raise RuleError(f"change_input(..., channels={channels!r}): channels is 'mean', 'repeat' or 'zero'")
+    if not isinstance(shape, list | tuple) or not all(size is None or _is_size(size) for size in shape):
+        raise RuleError(
+            f"change_input({shape!r}): a shape is a list of sizes without that of the batch, None for any: "
+            "change_input((64, 64, 20))"
+        )
     options = {"shape": tuple(shape), "channels": channels}
     target = as_target("change_input", selector)
     return StructureRule("change_input", target, None, options, "layer", caller())
+
+
+def _is_size(size: Any) -> bool:
+    return isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
 
 
 def prune(selector: Target, /, channels: Which | None = None, *, heads: Which | None = None) -> StructureRule:

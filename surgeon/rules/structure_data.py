@@ -139,7 +139,10 @@ def read_structure(cursor: Cursor, verb: str, origin: str) -> StructureRule | Lo
         raise cursor.fail(f"{verb} needs {missing[0]!r} beside it, as in {_example(missing[0])}", key=verb)
     given = {key: _value(cursor.at(key), key) for key in keys if key != verb}
     with cursor.located():
-        return replace(form.make(selector, given), origin=origin)
+        made = form.make(selector, given)
+        if isinstance(made, StructureRule):
+            return replace(made, origin=origin, is_data=True)
+        return replace(made, origin=origin)
 
 
 def _target(cursor: Cursor, verb: str) -> Selector | Pattern:

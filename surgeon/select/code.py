@@ -1,4 +1,4 @@
-"""How a function of the user is named in a message."""
+"""How a function is named in a message."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def place(filename: str, line: int) -> str:
 def code_place(function: Any) -> str:
     """Return a function's name and where it was written: `is_wide at train.py:12`.
 
+    Of one of Surgeon's own (a ready-made rule has some) the name is enough: nobody has to look for it.
+
     Example:
         >>> code_place(len)
         'len'
@@ -33,6 +35,11 @@ def code_place(function: Any) -> str:
     called = function if hasattr(function, "__code__") else getattr(type(function), "__call__", None)  # noqa: B004
     code = getattr(called, "__code__", None)
     label = getattr(function, "__name__", type(function).__name__).replace("<lambda>", "lambda")
-    return (
-        f"{label} at {place(code.co_filename, code.co_firstlineno)}" if isinstance(code, CodeType) else label
-    )
+    if not isinstance(code, CodeType) or is_ours(getattr(function, "__module__", None)):
+        return label
+    return f"{label} at {place(code.co_filename, code.co_firstlineno)}"
+
+
+def is_ours(module: object) -> bool:
+    """Whether a module, by its name, is one of Surgeon's own."""
+    return isinstance(module, str) and module.partition(".")[0] == __name__.partition(".")[0]

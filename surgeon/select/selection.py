@@ -49,6 +49,11 @@ class Selection:
         return self.choice.needs_values
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether a criterion chooses, and not the user."""
+        return getattr(self.choice, "by", None) is not None
+
+    @property
     def criterion(self) -> Criterion | None:
         """The criterion that looks at data, or `None`."""
         by = getattr(self.choice, "by", None)

@@ -353,6 +353,7 @@ def test_a_class_of_ones_own_is_let_in_by_import(tmp_path, monkeypatch):
     assert "name the module that defines it with --import" in run("inspect", path, code=1).stderr
     refused = run("inspect", path, "--import", "own_module", code=1).stderr
     assert "is subclassed and has no graph" in refused
+    assert "x = keras.Input(shape), then keras.Model(x, model.call(x))" in " ".join(refused.split())
     assert "not expect" not in refused
     # The same for the model that bare weights belong to.
     bare = tmp_path / "own.weights.h5"

@@ -12,6 +12,9 @@ import surgeon as sg
 from tests import zoo
 from tests.helpers import to_numpy
 
+STEPS = 5
+"""How many time steps `attention` has."""
+
 
 def block(x: Any, number: int, **settings: Any) -> Any:
     """Return a block of a transformer, with its normalizations before."""
@@ -38,7 +41,7 @@ def attention(
     layer: Any, *, rank: int = 3, scores: bool = False, mask: Any = None, crossed: bool = False
 ) -> Any:
     """Return a model of one attention layer between Dense layers."""
-    shape = (5, 6) if rank == 3 else (3, 5, 6)
+    shape = (STEPS, 6) if rank == 3 else (3, STEPS, 6)
     image = keras.Input(shape, name="x")
     query = layers.Dense(8, name="before")(image)
     # Keras wants query and value to be of one size where heads are grouped.

@@ -98,12 +98,82 @@ def test_what_the_rules_before_said_of_positions_is_meant_of_what_was_there():
     assert trains(operate(model, [rows, FEWER]), "conv_2/kernel") == {"conv_2/kernel": 3 * 9 * 8}
 
 
+@pytest.mark.parametrize("over", ["weight", "layer"])
+def test_what_a_criterion_chooses_it_chooses_among_those_that_stay(over):
+    model = zoo.cnn()
+    weak, strong = ([0, 1, 2], [3, 4, 5])
+    kernel = to_numpy(model.get_layer("conv_1").kernel).copy()
+    kernel[..., strong] *= 100 * np.array([1, 3, 2])
+    model.get_layer("conv_1").kernel.assign(kernel)
+    largest = sg.train("conv_1", kernel=sg.channels(0.5, by="magnitude", over=over))
+    assert moved(operate(model, [largest, FEWER]), "conv_1") == [2, 3]  # 3 and 5, of 0, 2, 3, 5
+    assert moved(operate(model, [largest, sg.prune("conv_1", channels=weak)]), "conv_1") == [1, 2]
+    still = sg.freeze("conv_1", kernel=sg.channels(0.5, by="magnitude", over=over))
+    assert moved(operate(model, [still, FEWER]), "conv_1") == [0, 1]
+
+
+def test_a_criterion_that_is_to_choose_more_than_stay_is_told_so():
+    rules = [sg.train("conv_1", kernel=sg.channels(5, by="magnitude")), FEWER]
+    with pytest.raises(
+        sg.SelectionError,
+        match=r"train\('conv_1', .*: 5 channels are too many for .* once it is pruned: write the prune",
+    ):
+        sg.plan(zoo.cnn(), rules)
+
+
 @pytest.mark.parametrize("rule", [SETTING, FEWER], ids=str)
 def test_names_may_change_in_between(rule):
     frozen = sg.rewrite(zoo.cnn(), sg.freeze("conv_1", "kernel"))
     assert set(trains(operate(frozen, [rule, sg.rename("conv_1", "stem")]), "stem").values()) == {0}
     again = sg.configure("stem", kernel_regularizer="l2")
     assert set(trains(operate(frozen, [sg.rename("conv_1", "stem"), again]), "stem").values()) == {0}
+
+
+def by_flag(path, weight=None):
+    """Return a model of which Keras's own flag freezes a layer, one of its weights, or all."""
+    model = zoo.cnn()
+    layer = model.get_layer(path) if path else model
+    (layer if weight is None else getattr(layer, weight)).trainable = False
+    return model
+
+
+WIDER = sg.replace("hidden", layers.Dense(24, activation="relu"))
+
+
+@pytest.mark.parametrize(
+    ("make", "rules", "bias"),
+    [
+        (zoo.cnn, [sg.freeze("predictions")], 0),
+        (zoo.cnn, [sg.freeze("predictions", "kernel")], 4),
+        (zoo.cnn, [sg.train("predictions", kernel=sg.channels([1]))], 4),
+        (lambda: sg.rewrite(zoo.cnn(), sg.freeze("predictions")), [], 0),
+        (lambda: by_flag("predictions"), [], 0),
+        (lambda: by_flag("predictions", "kernel"), [], 4),
+        (lambda: by_flag(""), [], 0),
+    ],
+    ids=["rule", "one weight", "some channels", "surgeon", "layer flag", "weight flag", "model flag"],
+)
+def test_new_values_train_where_a_layer_is_made_anew_and_what_it_carries_does_not(make, rules, bias):
+    tuned = operate(make(), [*rules, WIDER])
+    assert trains(tuned, "predictions") == {"predictions/kernel": 96, "predictions/bias": bias}
+    assert moved(tuned, "predictions") == [0, 1, 2, 3]
+    again = operate(make(), [*rules, WIDER, sg.freeze("predictions", "kernel")])
+    assert trains(again, "predictions") == {"predictions/kernel": 0, "predictions/bias": bias}
+
+
+@pytest.mark.parametrize("make", [zoo.cnn, lambda: by_flag("bn_1")], ids=["rule", "flag"])
+def test_new_statistics_move(make):
+    rules = [sg.freeze("bn_1"), sg.freeze("conv_1"), sg.configure("conv_1", filters=9)]
+    tuned = operate(make(), rules)
+    assert trains(tuned, "conv_1/kernel", "bn_1/gamma") == {"conv_1/kernel": 243, "bn_1/gamma": 9}
+    mean = to_numpy(tuned.get_layer("bn_1").moving_mean)
+    assert moved(tuned, "conv_1") == list(range(9))
+    assert not np.array_equal(mean, tuned.get_layer("bn_1").moving_mean)
+
+
+def test_a_flag_that_a_rule_sets_holds_new_values_too():
+    tuned = operate(zoo.cnn(), sg.configure("hidden", units=24, trainable=False))
+    assert set(trains(tuned, "hidden").values()) == {0}
 
 
 def test_another_layer_in_its_place_is_free():

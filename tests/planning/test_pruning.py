@@ -39,6 +39,9 @@ def test_explicit_channels_go_and_their_neighbours_stay():
     pruned = sg.rewrite(model, sg.prune("conv_1", channels=[0, 4]))
     assert pruned.get_layer("conv_1").filters == 4
     stay = [1, 2, 3, 5]
+    for same in ([0, -2], slice(0, 5, 4), [True, False, False, False, True, False]):
+        again = sg.rewrite(model, sg.prune("conv_1", channels=same))
+        assert np.array_equal(pruned.get_layer("conv_1").kernel, again.get_layer("conv_1").kernel)
     assert np.array_equal(
         pruned.get_layer("conv_1").kernel, to_numpy(model.get_layer("conv_1").kernel)[..., stay]
     )
@@ -56,6 +59,7 @@ def test_explicit_channels_go_and_their_neighbours_stay():
 @given(recipes())
 @example(Recipe((Step("constant"),)))
 @example(Recipe((Step("scale"), Step("dense"))))
+@example(Recipe((Step("shared"), Step("two_levels"))))  # a layer that is called inside of a model, too
 @settings(max_examples=8)
 def test_random_models_are_pruned_or_refused_with_the_reason(recipe):
     model = build(recipe)
@@ -78,7 +82,17 @@ def test_random_models_are_pruned_or_refused_with_the_reason(recipe):
             r"'predictions': its channels must stay: .* softmax, which looks at all",
         ),
         (zoo.cnn, sg.prune("relu_1", channels=0.5), r"ReLU makes no channels that can be followed"),
-        (zoo.cnn, sg.prune("conv_1", channels=[9]), r"'conv_1' has 6 channels: index 9"),
+        (
+            zoo.cnn,
+            sg.prune("conv_1", channels=[2, 9, -7]),
+            r"'conv_1' has 6 channels, counted from 0 to 5 \(or .*\): there is no channel 9, -7",
+        ),
+        (
+            zoo.cnn,
+            sg.prune("conv_1", channels=[True, False]),
+            r"'conv_1' has 6 channels: a mask says .*, and this one has 2",
+        ),
+        (zoo.cnn, sg.prune("conv_1", channels=slice(7, 9)), r"that is no channel: 'conv_1' has 6"),
         (zoo.cnn, sg.prune("conv_1", channels=slice(None)), r"would have no channel left"),
         (zoo.nested, sg.prune("encoder/conv", channels=0.5), r"lies in a nested model: inline"),
         (zoo.tokens, sg.prune("head", channels=0.5), r"must stay: they are an output"),
@@ -118,6 +132,28 @@ def test_what_is_weakest_is_told_by_the_weights_that_a_layer_will_have():
     kernel = to_numpy(model.get_layer("conv_1").kernel)[..., 1:]
     ordered = np.argsort((kernel.astype("float64") ** 2).sum((0, 1, 2)))
     assert np.array_equal(twice, kernel[..., np.sort(ordered[2:])])
+
+
+def in_a_model(d, x):
+    return keras.Sequential([keras.Input((4,)), d], name="tower")(x)
+
+
+def in_a_layer(d, x):
+    return layers.Flatten()(layers.TimeDistributed(d, name="steps")(layers.Reshape((1, 4))(x)))
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        (in_a_model, r"'d': it is also a part of Sequential 'tower': inline\('tower'\) takes that apart"),
+        (in_a_layer, r"'d': it is also a part of TimeDistributed 'steps'"),
+    ],
+)
+def test_a_layer_that_is_also_inside_of_another_keeps_its_channels(inside, message):
+    shared, x = layers.Dense(4, "relu", name="d"), keras.Input((4,), name="x")
+    model = zoo.jitter(keras.Model(x, layers.Dense(2)(inside(shared, shared(x)))))
+    with pytest.raises(sg.RuleError, match=message):
+        sg.plan(model, sg.prune("d", channels=[0]))
 
 
 def gated(joined):

@@ -8,14 +8,14 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
 import surgeon as sg
 from tests import zoo
 from tests.helpers import to_numpy
-from tests.planning.attending import attention, difference, transformer, zeroed
+from tests.planning.attending import STEPS, attention, difference, transformer, zeroed
 from tests.planning.pruned import size_of
 
 CASES = {
@@ -80,6 +80,10 @@ def heads_to_remove(draw):
         size = draw(st.integers(1, 4))
         make = functools.partial(layers.MultiHeadAttention, count, size, **options, **sizes)
         gone = sorted(draw(st.sets(st.integers(0, count - 1), max_size=count - 1)))
+        # Keras 3.15 on TensorFlow adds a bias of shape (heads, 1) along the wrong axis where there are as
+        # many time steps as heads: `ops.add` takes it for a bias of channels that come before the rest.
+        narrow = options["use_bias"] and 1 in (size, *sizes.values())
+        assume(not (narrow and STEPS in (count, count - len(gone))))
     return make, gone
 
 
@@ -152,7 +156,7 @@ def mask_per_head():
     ("make", "selector", "heads", "message"),
     [
         (CASES["plain"], "mha", [0, 1, 2, 3], r"'mha' would have no head left"),
-        (CASES["plain"], "mha", [4], r"'mha' has 4 heads: index 4 is out of bounds"),
+        (CASES["plain"], "mha", [4], r"'mha' has 4 heads, .*: there is no head 4"),
         (CASES["plain"], "before", 0.5, r"Dense has no heads that can be told apart: MultiHeadAttention and"),
         (CASES["plain"], "mha", 0.1, r"10% of so few heads is none"),
         (CASES["plain"], "mha", [False] * 4, r"that is no head"),

@@ -150,3 +150,19 @@ def test_blocks_in_a_row_are_replaced_one_by_one():
         for number in range(3):
             expected = model.get_layer(f"conv_{number}")(expected)
         assert np.array_equal(to_numpy(tuned(values)), to_numpy(expected))
+
+
+@pytest.mark.parametrize("which", [0, 1])  # one of them is the first call in the order of the graph
+def test_a_block_with_a_call_of_a_shared_layer_goes_on_reading_what_that_call_read(which):
+    one, two = keras.Input((4,), name="one"), keras.Input((4,), name="two")
+    shared = layers.Dense(4, name="shared")
+    outputs = [layers.ReLU(name=f"relu_{number}")(shared(x)) for number, x in enumerate((one, two))]
+    model = keras.Model([one, two], outputs)
+    block = sg.chain(shared=sg.isa("Dense"), relu=sg.name(f"relu_{which}"))
+    rule = sg.replace(block, lambda match: layers.Dense(4, name="new"))
+    tuned = sg.rewrite(model, rule, validate="structure")
+    values = [np.ones((1, 4), "float32"), np.full((1, 4), 3, "float32")]
+    expected = model(values)
+    expected[which] = shared(values[which])
+    for made, wanted in zip(tuned(values), expected, strict=True):
+        assert np.array_equal(to_numpy(made), to_numpy(wanted))

@@ -165,14 +165,30 @@ def test_rules_of_a_file_are_called_by_their_line(load):
     [
         ("{Dens: {units: 3}}", r"rules\.yaml:2: .*no layer 'Dens' to make from a rule file; close: 'Dense'"),
         ("{Lambda: {function: x}}", r"no layer 'Lambda' to make from a rule file"),
-        ("{Dense: {unit: 3}}", r"TypeError: .*unit"),
+        ("{Dense: {unit: 3}}", r"Dense has no setting 'unit'; close: 'units'; it has: units, activation"),
+        ("{Dense: {nam: x, units: 3}}", r"Dense has no setting 'nam'; close: 'name'"),
+        ("Dense", r"Dense needs 'units'"),
         ("{Dense: {units: 3, activation: reluu}}", r"ValueError: .*reluu"),
     ],
 )
 def test_layers_that_cannot_be_made(load, layer, message):
     steps = load(f"rules:\n- replace: hidden\n  with: {layer}\n")
-    with pytest.raises(sg.RuleError, match=message):
+    with pytest.raises(sg.RuleFileError, match=message):
         sg.plan(zoo.cnn(), steps)
+
+
+def test_settings_that_no_matched_layer_has(load):
+    typed = "configure: '{}'\n  set: {{activatoin: gelu}}"
+    with pytest.raises(
+        sg.RuleFileError, match=r"rules\.yaml:2: .*'pool_1': MaxPooling2D has no setting 'activatoin'"
+    ):
+        sg.plan(zoo.cnn(), load(f"rules:\n- {typed.format('pool_*')}\n"))
+    with pytest.raises(
+        sg.RuleError, match=r"'hidden': Dense has no setting 'activatoin'; close: 'activation'"
+    ):
+        sg.plan(zoo.cnn(), sg.configure("hidden", activatoin="gelu"))
+    some = sg.plan(zoo.cnn(), sg.configure("*_1", activation="gelu"))  # a few have it: the others are skipped
+    assert "skips" in str(some)
 
 
 @pytest.mark.parametrize(

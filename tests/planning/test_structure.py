@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import surgeon as sg
+from surgeon.planning.replay import check_built
 from tests import zoo
 from tests.helpers import assert_same_outputs, assert_same_weights, assert_unmoved, to_numpy, weights_of
 from tests.strategies import WIDTH, Recipe, Step, build, recipes
@@ -172,6 +175,39 @@ def test_shapes_change_through_a_nested_model():
     wider = sg.rewrite(model, sg.insert_before("encoder", layers.Conv2D(5, 1, name="widen")))
     assert wider.get_layer("encoder").get_layer("conv").kernel.shape == (3, 3, 5, 6)
     assert wider(zoo.sample_inputs(model)).shape == (2, 3)
+
+
+def test_inside_of_a_nested_backbone(tmp_path):
+    inner = zoo.tiny_bert()
+    inputs = {name: keras.Input((6,), dtype="int32", name=name) for name in inner.input}
+    model = keras.Model(inputs, layers.Dense(3, name="head")(inner(inputs)["pooled_output"]), name="outer")
+    rules = [
+        sg.insert_after("tiny_bert/pooled_dense", layers.Activation("linear", name="same")),
+        sg.freeze("tiny_bert/transformer_layer_0"),
+    ]
+    tuned = sg.rewrite(model, rules)
+    values = zoo.sample_inputs(model)
+    assert_same_outputs(model(values), tuned(values))
+    # Its own class would build it again without the new layer.
+    assert type(tuned.get_layer("tiny_bert")).__name__ == "Functional"
+    tuned.save(tmp_path / "tuned.keras")
+    loaded = keras.saving.load_model(tmp_path / "tuned.keras")
+    assert loaded.get_layer("tiny_bert").get_layer("same")
+    assert_same_outputs(model(values), loaded(values))
+    assert len(loaded.trainable_variables) == len(tuned.trainable_variables) == len(model.weights) - 16
+
+
+def test_a_model_that_is_not_what_was_planned_is_told_in_words():
+    one, other = (
+        keras.Sequential([keras.Input((4,), name="x"), layers.Dense(2, name="a"), last(name="b")], name="m")
+        for last in (layers.ReLU, layers.ELU)
+    )
+    text = (
+        "the rewritten 'm' is not what was planned; this is a defect:\n"
+        "  planned: ReLU 'b' reads a\n  built: ELU 'b' reads a"
+    )
+    with pytest.raises(sg.ValidationError, match=re.escape(text)):
+        check_built(sg.to_graph(one), other)
 
 
 def test_a_mask_goes_through_what_is_inserted_and_ends_where_its_source_is_gone():

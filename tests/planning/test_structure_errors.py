@@ -211,7 +211,7 @@ def test_a_layer_that_is_called_on_several_shapes_fits_only_one_of_them(number):
 
 def test_parts_that_cannot_be_cut_out():
     model = zoo.multi_io()
-    with pytest.raises(sg.GraphError, match=r"no node 'trunc' in 'multi_io'; close: 'trunk'"):
+    with pytest.raises(sg.GraphError, match=r"no layer 'trunc' in 'multi_io'; close: 'trunk'"):
         sg.extract(model, end="trunc")
     with pytest.raises(sg.GraphError, match=r"depend on the input 'extra', which the start does not cut off"):
         sg.extract(model, start="conv")
@@ -235,10 +235,15 @@ def test_merges_must_say_which_of_their_inputs_is_meant():
     assert not [layer.name for layer in tuned.layers if layer.name.startswith("block_1")]
 
 
-def test_no_setting_of_that_name_is_said_in_the_plan():
-    plan = sg.plan(zoo.cnn(), sg.configure(sg.isa("Dense") | sg.isa("ReLU"), activaton="gelu"))
-    assert "skips 2: Dense has no setting 'activaton'; close: 'activation'" in str(plan)
-    assert " (hidden, predictions)\n" in str(plan)
+def test_no_setting_of_that_name_is_an_error_where_it_would_change_nothing():
+    which = sg.isa("Dense") | sg.isa("ReLU")
+    with pytest.raises(
+        sg.RuleError,
+        match=r"can be configured so: 'hidden': Dense has no setting 'activaton'; close: 'activation'",
+    ):
+        sg.plan(zoo.cnn(), sg.configure(which, activaton="gelu"))
+    some = sg.plan(zoo.cnn(), sg.configure(which, activation="gelu"))
+    assert "skips 2: ReLU has no setting 'activation' (relu_1, relu_2)\n" in str(some)
 
 
 @pytest.mark.parametrize(
@@ -309,3 +314,44 @@ def test_what_has_none_of_the_named_weights_is_said():
     assert ("conv_1", "no gamma") in plan.outcomes[0].skipped
     both = sg.plan(zoo.cnn(), sg.freeze("conv_*", "kernel", "bias"))
     assert both.outcomes[0].skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("encodr", r"no layer 'encodr' in 'nested'; close: 'encoder'"),
+        ("conv", r"no layer 'conv' in 'nested'; close: 'encoder/conv'"),
+        ("encoder/con", r"no layer 'encoder/con' in 'nested'; close: 'encoder/conv'"),
+        ("encodr/block/out", r"no layer 'encodr/block/out' in 'nested'; close: 'encoder/block/out'"),
+        (
+            "block/ot",
+            r"no layer 'block/ot' in 'nested'; close: .*'encoder/block/out'.* `surgeon inspect` lists",
+        ),
+        ("encoder/*", r"in 'nested', for a path is wanted here and no glob; close: 'encoder'"),
+    ],
+)
+def test_parts_of_a_path_that_is_nearly_right(path, message):
+    for cut in (
+        lambda: sg.extract(zoo.nested(), end=path),
+        lambda: sg.extract(zoo.nested(), start=["encoder", path]),
+        lambda: sg.split(zoo.nested(), path),
+    ):
+        with pytest.raises(sg.GraphError, match=message):
+            cut()
+
+
+def test_layers_that_no_graph_calls_are_said_to_be_such():
+    model = zoo.custom_inner()
+    inner = "block_a/mix"
+    with pytest.raises(sg.GraphError, match=rf"'{inner}' \(.*\) is a part of 'block_a', .* Cut at 'block_a'"):
+        sg.extract(model, end=inner)
+    for rule in (sg.prune(inner, channels=0.5), sg.replace(f"**/{inner[8:]}", layers.Dense(3))):
+        with pytest.raises(
+            sg.NoMatchError,
+            match=r"which is a part of MixerBlock 'block_a'. .*: write the rule about 'block_a'. freeze",
+        ):
+            sg.plan(model, rule)
+    with pytest.raises(
+        sg.RuleError, match=r"MixerBlock makes no channels .*: it calls the layers inside of it"
+    ):
+        sg.plan(model, sg.prune("block_a", channels=0.5))

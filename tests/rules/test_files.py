@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgeon import library
 from surgeon.errors import RuleError, RuleFileError
 from surgeon.rules import dump_rules, freeze, load_rules, replace, train
+from surgeon.rules.data import READY_MADE
 from surgeon.rules.files import LARGEST
 from surgeon.rules.yaml_text import read_yaml
 from surgeon.select import channels, elements, isa, name, rows
@@ -128,6 +130,17 @@ WRONG = [
     ("rules:\n- freeze: a\n  weights:\n  - k\n  - 3\n", 5, "the name of a weight is text, not 3"),
     ("rules:\n- train: a\n  weights: [k]\n  k: {rows: [0]}\n", 2, "names the weight 'k' twice"),
     ("rules:\n- replace: a\n", 2, "replace needs 'with'"),
+    ("rules:\n- new_head: a\n", 2, "'new_head' is a ready-made rule of Python"),
+    (
+        "rules:\n- fold_batch_nrm: a\n",
+        2,
+        "close: 'fold_batch_norm', 'freeze_batch_norm' (ready-made rules are",
+    ),
+    (
+        "rules:\n- change_input: a\n  shape: [8, x]\n",
+        2,
+        "a shape is a list of sizes without that of the batch",
+    ),
     ("ruls:\n- freeze: a\n", 1, "a rule file has no key 'ruls'; close: 'rules'"),
     ("rules:\n- freeze: a\nextra: 1\n", 3, "a rule file has no key 'extra'"),
     ("rules: []\n", 1, "the rules"),
@@ -166,6 +179,10 @@ WRONG = [
     (b"rules:\n- freeze: caf\xe9\n", 2, "the file is not UTF-8 text"),
     ("rules:\n- freeze: a\n".encode("utf-16"), 1, "the file is not UTF-8 text"),
 ]
+
+
+def test_all_ready_made_rules_are_known_to_be_of_python():
+    assert list(READY_MADE) == library.__all__
 
 
 @pytest.mark.parametrize("text, line, message", WRONG)

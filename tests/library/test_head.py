@@ -1,0 +1,99 @@
+"""Another head: for whatever the old one was, and with nothing of it left."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import surgeon as sg
+from tests.helpers import to_numpy
+
+SIZES = {"Xception": 71, "InceptionV3": 75, "InceptionResNetV2": 75}
+FAMILIES = [
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "Xception",
+]
+"""One of each family of keras.applications."""
+
+BIAS = np.arange(5, dtype="float32")
+
+
+def head(kind=layers.Dense, *sizes, name="head"):
+    """Return a head that puts out the same numbers whatever it reads: nothing of the old one may follow."""
+    bias = keras.initializers.Constant(BIAS)
+    return kind(5, *sizes, kernel_initializer="zeros", bias_initializer=bias, name=name)
+
+
+def answers(model):
+    return to_numpy(model(np.ones((1, *model.input_shape[1:]), "float32")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_applications(name):
+    size = SIZES.get(name, 32)
+    model = getattr(keras.applications, name)(weights=None, classes=10, input_shape=(size, size, 3))
+    tuned = sg.rewrite(model, [sg.freeze("*"), sg.new_head(head())], validate="structure")
+    assert np.array_equal(answers(tuned), BIAS[None])
+    assert len(tuned.trainable_variables) == 2
+    assert tuned.get_layer("head").input.shape[1] == tuned.get_layer("head").kernel.shape[0]
+
+
+def test_one_of_each_family_is_there():
+    made = {name for name, value in vars(keras.applications).items() if callable(value) and name[0].isupper()}
+    start = "ConvNeXt|DenseNet|EfficientNet(V2)?|InceptionResNetV2|InceptionV3|NASNet|VGG|MobileNet(V[23])?"
+    family = re.compile(rf"({start}|ResNet\d+V2|ResNet|Xception).*")
+    kinds = {re.sub(r"\d+V2", "V2", family.sub(r"\1", name)) for name in made}
+    assert kinds == {re.sub(r"\d+V2", "V2", family.sub(r"\1", name)) for name in FAMILIES}
+
+
+def old_style(flat, side=1):
+    """Return a model whose head is a convolution, as that of MobileNet, with what flattens it."""
+    x = layers.Conv2D(6, 3, name="conv")(image := keras.Input((8, 8, 3), name="image"))
+    x = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x) if side == 1 else x
+    x = layers.Activation("softmax", name="answers")(flat(layers.Conv2D(10, 1, name="logits")(x)))
+    return keras.Model(image, x)
+
+
+@pytest.mark.parametrize("flat", [layers.Flatten(), layers.Reshape((10,))], ids=["flatten", "reshape"])
+def test_a_convolution_as_head(flat):
+    model = old_style(flat)
+    tuned = sg.rewrite(model, sg.new_head([layers.Dropout(0.5, name="drop"), head()]))
+    assert [one.name for one in tuned.layers] == ["image", "conv", "pool", "logits_flat", "drop", "head"]
+    assert np.array_equal(answers(tuned), BIAS[None])
+    again = sg.rewrite(model, sg.new_head([head(layers.Conv2D, 1), layers.Flatten(name="flat")]))
+    assert [one.name for one in again.layers] == ["image", "conv", "pool", "head", "flat"]
+    assert np.array_equal(answers(again), BIAS[None])
+
+
+def test_a_head_for_each_position_stays_one():
+    tuned = sg.rewrite(old_style(layers.Flatten(), side=6), sg.new_head(lambda match: head()))
+    assert np.array_equal(answers(tuned), np.tile(BIAS, 36)[None])
+
+
+def test_a_model_without_a_head_is_refused():
+    x = layers.Conv2D(6, 3)(image := keras.Input((8, 8, 3)))
+    model = keras.Model(image, layers.ReLU(name="out")(layers.BatchNormalization(name="bn")(x)))
+    with pytest.raises(
+        sg.RuleError, match=r"BatchNormalization 'bn': this model has no head. Put one at its"
+    ):
+        sg.plan(model, sg.new_head(head()))
+    written = [layers.GlobalAveragePooling2D(name="gap"), head()]
+    tuned = sg.rewrite(model, sg.insert_after(sg.ends(), written))
+    assert np.array_equal(answers(tuned), BIAS[None])
