@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -30,7 +30,8 @@ def attach(root: Any, spec: Spec) -> None:
         WeightNameError: If there is no such layer or weight.
         SelectionError: If a part does not have the weight's shape.
     """
-    layers = {"": root, **dict(paths.walk(root))}
+    inside = [("", root), *paths.walk(root)]
+    layers = dict(inside)
     found = {path: _find(layers, path, part) for path, part in spec.weights.items()}
     unknown = (spec.still | spec.split) - layers.keys()
     if unknown:
@@ -49,7 +50,7 @@ def attach(root: Any, spec: Spec) -> None:
         vars(layers[path])[STILL] = True
     for path in spec.split:
         vars(layers[path])[SPLIT] = True
-    _set_classes(layers, touched)
+    _set_classes([layer for _, layer in inside], layers, touched)
 
 
 def _find(layers: Mapping[str, Any], path: str, part: Part | str) -> tuple[Any, Part]:
@@ -90,21 +91,48 @@ def _state(layer: Any) -> PartialState:
     return state
 
 
-def _set_classes(layers: Mapping[str, Any], touched: Mapping[str, Any]) -> None:
-    """Give every touched layer, and each one between it and its host, its new class."""
-    changed: dict[str, Any] = {}
+def _set_classes(every: Iterable[Any], layers: Mapping[str, Any], touched: Mapping[str, Any]) -> None:
+    """Give every touched layer, and all that is around it and has a config of its own, its new class."""
+    changed: dict[int, Any] = {}
     for path in touched:
-        host = host_path(layers, path)
-        set_class(layers[host], host=True)
-        for between in _prefixes(path):
-            inside = between in layers and len(between) > len(host) and between.startswith(host)
-            if inside and (between == path or not isinstance(layers[between], keras.Model)):
-                set_class(layers[between], host=False)
-                changed[between] = layers[between]
-        changed[host] = layers[host]
+        host = layers[host_path(layers, path)]
+        set_class(host, host=True)
+        changed[id(host)] = host
+    around = _around(every)
+    for layer in touched.values():
+        set_class(layer, host=False)
+        changed[id(layer)] = layer
+        for outer in around(layer):
+            # A plain list of layers is saved as such, each with its own config.
+            if not _keras.is_plain_graph(outer):
+                set_class(outer, host=False)
+                changed[id(outer)] = outer
     for layer in changed.values():
         refresh_reads(layer)
         _keras.refresh_parameters(layer)
+
+
+def _around(every: Iterable[Any]) -> Callable[[Any], Iterable[Any]]:
+    """Return what tells of a layer all layers that it lies in, also those that no path leads through.
+
+    The layers of a backbone can be called by its task one by one: they lie in both.
+    """
+    parents: defaultdict[int, list[Any]] = defaultdict(list)
+    for layer in every:
+        for child in _keras.child_layers(layer):
+            parents[id(child)].append(layer)
+
+    def around(layer: Any) -> Iterable[Any]:
+        found: dict[int, Any] = {}
+        waiting = [layer]
+        while waiting:
+            for parent in parents[id(waiting.pop())]:
+                if id(parent) not in found:
+                    found[id(parent)] = parent
+                    waiting.append(parent)
+        return found.values()
+
+    return around
 
 
 def _prefixes(path: str) -> list[str]:
@@ -130,11 +158,6 @@ class Reviver:
         """Return the stock layer, partly trainable at once or as soon as it is built."""
         layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects=custom_objects)
         return promise(layer, Spec.from_config(config["partial"]))
-
-    @staticmethod
-    def promise(layer: Any, spec: Spec) -> Any:
-        """Make a stock layer partly trainable as soon as it is built."""
-        return promise(layer, spec)
 
 
 def promise(layer: Any, spec: Spec) -> Any:
