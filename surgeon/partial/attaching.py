@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from surgeon import _keras, paths
-from surgeon.errors import SelectionError, WeightNameError, near_misses
+from surgeon.errors import ModelError, SelectionError, WeightNameError, near_misses
 from surgeon.partial.layer import KEEPERS, PENDING, SPLIT, STILL, refresh_reads, set_class, spec_of
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
@@ -29,6 +29,7 @@ def attach(root: Any, spec: Spec) -> None:
     Raises:
         WeightNameError: If there is no such layer or weight.
         SelectionError: If a part does not have the weight's shape.
+        ModelError: If a plain model lists a weight of a layer as its own, too.
     """
     inside = [("", root), *paths.walk(root)]
     layers = dict(inside)
@@ -37,6 +38,7 @@ def attach(root: Any, spec: Spec) -> None:
     if unknown:
         raise WeightNameError(f"no layer {min(unknown)!r}{near_misses(min(unknown), layers)}")
     holders = _holders(layers)
+    _check_places(layers, holders, found)
     touched: dict[str, Any] = {path: layers[path] for path in spec.still}
     for path, (stock, part) in found.items():
         if part.is_all:
@@ -81,6 +83,25 @@ def _holders(layers: Mapping[str, Any]) -> Mapping[int, list[str]]:
             if isinstance(variable, keras.Variable):
                 holders[id(variable)].append(path)
     return holders
+
+
+def _check_places(
+    layers: Mapping[str, Any], holders: Mapping[int, list[str]], found: Mapping[str, tuple[Any, Part]]
+) -> None:
+    """Refuse weights that a plain model has as an attribute: its config, and so a file, would not say so."""
+    for path, (stock, part) in found.items():
+        models = [layers[where] for where in holders[id(stock)] if _keras.is_plain_graph(layers[where])]
+        if models and not part.is_all:
+            held = next((name for name, value in _keras.attributes(models[0]) if value is stock), None)
+            where, way = (
+                (f", as its attribute {held!r}", f"`del model.{held}`")
+                if held
+                else ("", "make the model without that")
+            )
+            raise ModelError(
+                f"{path!r} is a weight of a layer and of the model {models[0].name!r} itself, too{where}: "
+                f"a weight of which a part is frozen has one place; {way}, and read it from the layer"
+            )
 
 
 def _state(layer: Any) -> PartialState:
