@@ -139,6 +139,11 @@ def load_delta(model: Any, path: str | os.PathLike[str]) -> AppliedDelta:
     below = _base_of(delta, variables, stack, source)
     held = {path: (w.part, w.values) for path, w in delta.weights.items() if w.values is not None}
     for other in stack:
+        if _are_equal(other.delta, delta):
+            raise DeltaConflictError(
+                f"{source} lies on {model.name!r} already, from {other.source}: "
+                "it can lie there once; .remove() takes it off"
+            )
         shared = [] if other in below else [name for name in held if _overlap(other.delta, delta, name)]
         if shared:
             raise DeltaConflictError(
@@ -202,13 +207,22 @@ def _base_of(
                 fits = weight.fits(whole)
             if not fits:
                 wrong[depth].append(path)
-    for depth in range(len(stack), -1, -1):
-        if not wrong[depth]:
+    # As few as it needs: one that replaces all that another holds fits above it, whatever its base was.
+    for depth, names in enumerate(wrong):
+        if not names:
             return tuple(stack[:depth])
     best = min(wrong, key=len)
     raise DeltaError(
         f"this model is not the base of {source}: elements that the delta does not hold have other values in "
         f"{_some(best)}. Load the model that was rewritten and trained, or remove what lies on it"
+    )
+
+
+def _are_equal(first: Delta, second: Delta) -> bool:
+    return first.weights.keys() == second.weights.keys() and all(
+        weight.part == (other := second.weights[path]).part
+        and (weight.values is None or np.array_equal(bits(weight.values), bits(other.values)))
+        for path, weight in first.weights.items()
     )
 
 
