@@ -219,11 +219,17 @@ def _base_of(
 
 
 def _are_equal(first: Delta, second: Delta) -> bool:
-    return first.weights.keys() == second.weights.keys() and all(
-        weight.part == (other := second.weights[path]).part
-        and (weight.values is None or np.array_equal(bits(weight.values), bits(other.values)))
-        for path, weight in first.weights.items()
-    )
+    """Whether two deltas hold the same values at the same places."""
+    if first.weights.keys() != second.weights.keys():
+        return False
+    pairs = [(weight, second.weights[path]) for path, weight in first.weights.items()]
+    return all(one.part == other.part and _same(one.values, other.values) for one, other in pairs)
+
+
+def _same(one: Array | None, other: Array | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(bits(one), bits(other))
 
 
 def _overlap(first: Delta, second: Delta, path: str) -> bool:
