@@ -71,16 +71,24 @@ class AppliedDelta:
         # Looked up anew: a schedule may have put other variables in their place.
         variables = variables_of(self._model())
         wholes = {path: array_of(variables[path]) for path in self.replaced}
+        self.check_on(wholes)
+        for path, whole in wholes.items():
+            self.take_off(path, whole)
+            variables[path].assign(whole)
+        self._stack.remove(self)
+
+    def check_on(self, wholes: Mapping[str, Array]) -> None:
+        """Check that whole weights have its elements.
+
+        Raises:
+            DeltaError: If some do not; names them.
+        """
         moved = [path for path, whole in wholes.items() if not self._is_on(path, whole)]
         if moved:
             raise DeltaError(
                 f"{self.source} cannot be removed, its elements have changed since it was loaded: "
                 f"{_some(moved)}. save_delta(model, path) saves what they are now"
             )
-        for path, whole in wholes.items():
-            self.take_off(path, whole)
-            variables[path].assign(whole)
-        self._stack.remove(self)
 
     def _is_on(self, path: str, whole: Array) -> bool:
         weight = self.delta.weights[path]
