@@ -39,6 +39,16 @@ class PartialLayer:
         return [v for v in self.stock.variables.fget(self) if not isinstance(v, PartialVariable)]
 
     @property
+    def weights(self) -> list[Any]:
+        """The layer's weights, each whole one behind its trainable part.
+
+        `set_weights` goes through them in order, perhaps with values from before other elements were chosen:
+        the whole weight has the last word. The order of what trains is that of `variables`.
+        """
+        weights: list[Any] = self.stock.weights.fget(self)
+        return sorted(weights, key=lambda v: isinstance(v, PartialVariable) and v.compact is not None)
+
+    @property
     def trainable(self) -> bool:
         """False while a layer that was frozen as a whole runs, whatever flag was set since."""
         if vars(self).get(STILL) and (calls.is_running(self) or not trains_any(self)):

@@ -253,6 +253,22 @@ def test_backups_of_something_else_are_refused(tmp_path):
         fit(make(), schedule, schedule.callback(backup=file))
 
 
+def test_the_best_weights_come_back_in_another_phase_than_theirs():
+    """They are held as a list; by then other elements train."""
+    model, kept = make(), dict[int, Any]()
+
+    def keep(epoch, logs):
+        logs["order"] = -epoch  # the first epoch is the best
+        kept[epoch] = weights_of(sg.restore(model))
+
+    schedule = sg.regrowth("**", "kernel", amount=0.2, phases=3, by="random", drop=0.9, over="weight")
+    best = keras.callbacks.EarlyStopping("order", mode="max", patience=9, restore_best_weights=True)
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=keep)
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[schedule.callback(), watch, best])
+    assert best.best_epoch == 0
+    assert_same_weights(kept[0], weights_of(sg.restore(model)))
+
+
 WRONG = {
     "a layer": (sg.train("haed"), sg.NoMatchError, "no layer matches 'haed'; close: 'head'"),
     "a weight": (sg.train("head", "kernal"), sg.WeightNameError, "no.* weight 'kernal'; close: 'kernel'"),
