@@ -215,9 +215,9 @@ def keep_promise(layer: Any, *, at_last: bool = False) -> bool:
     spec: Spec | None = vars(layer).get(PENDING)
     if spec is None:
         return True
-    layers = {"": layer, **dict(paths.walk(layer))}
-    named = {path.rpartition("/")[0] for path in spec.weights} | spec.still | spec.split
-    if not at_last and any(path not in layers or not layers[path].built for path in named):
+    inside = list(paths.walk(layer))
+    layers, spec = {"": layer, **dict(inside)}, spec.under(path for path, _ in inside)
+    if not at_last and any(path not in layers or not layers[path].built for path in spec.named):
         return False
     vars(layer).pop(PENDING)
     attach(layer, spec)

@@ -46,7 +46,9 @@ class PartialLayer:
         the whole weight has the last word. The order of what trains is that of `variables`.
         """
         weights: list[Any] = self.stock.weights.fget(self)
-        return sorted(weights, key=lambda v: isinstance(v, PartialVariable) and v.compact is not None)
+        state = getattr(self, paths.STATE, None)
+        last = () if state is None else {id(v) for v in state.held.values() if v.compact is not None}
+        return sorted(weights, key=lambda v: id(v) in last)
 
     @property
     def trainable(self) -> bool:
@@ -139,7 +141,8 @@ def spec_of(root: Any) -> Spec:
     if pending is not None:
         return pending  # type: ignore[no-any-return]
     weights, still, split = {}, set(), set()
-    for path, layer in [("", root), *paths.walk(root)]:
+    inside = list(paths.walk(root))
+    for path, layer in [("", root), *inside]:
         if vars(layer).get(STILL):
             still.add(path)
         if vars(layer).get(SPLIT):
@@ -147,7 +150,8 @@ def spec_of(root: Any) -> Spec:
         for name, variable in own_partial(layer).items():
             if variable.owner is layer:
                 weights[paths.join(path, name)] = variable.part
-    return Spec(weights, frozenset(still), frozenset(split))
+    names = tuple(path for path, _ in inside) if weights or still else ()
+    return Spec(weights, frozenset(still), frozenset(split), names)
 
 
 FAST_PATHS: list[tuple[type, type]] = []

@@ -154,6 +154,41 @@ def test_a_task_and_its_backbone_are_described_each_by_itself_in_any_order():
     }
 
 
+@keras.saving.register_keras_serializable("surgeon_tests")
+class Unnamed(keras.Model):
+    """Builds its layers from one number, and lets Keras name them."""
+
+    def __init__(self, units, **kwargs):
+        start = keras.Input((units,))
+        x = start
+        for _ in range(3):
+            x = layers.Dense(units)(x)
+        super().__init__(start, layers.LayerNormalization()(x), **kwargs)
+        self.units = units
+
+    def get_config(self):
+        return {"units": self.units, "name": self.name}
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 7])
+def test_automatic_names_may_count_from_elsewhere_when_layers_are_made_anew(ahead, tmp_path):
+    model = zoo.jitter(Unnamed(4, name="unnamed"))
+    first, second, third = (layer.name for layer in model.layers if isinstance(layer, layers.Dense))
+    rules = [sg.freeze("**"), sg.train(second, kernel=sg.channels([1])), sg.train(third, "bias")]
+    tuned = sg.rewrite(model, [*rules, sg.freeze(first)])
+    tuned.save(tmp_path / "m.keras")
+    expected = [tuple(v.shape) for v in tuned.trainable_variables], sg.seal(tuned).count
+    keras.backend.clear_session()
+    for _ in range(ahead):
+        layers.Dense(1)
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert loaded.layers[1].name != first or not ahead
+    kernels = [layer.kernel for layer in loaded.layers if isinstance(layer, layers.Dense)]
+    assert [getattr(kernel, "part", None) is not None and kernel.part.size for kernel in kernels] == [0, 4, 0]
+    assert ([tuple(v.shape) for v in loaded.trainable_variables], sg.seal(loaded).count) == expected
+    assert_frozen_alike(tuned, loaded, steps=1)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
