@@ -181,8 +181,14 @@ def test_every_subcommand_is_documented():
     from surgeon.cli.app import app
 
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    commands = {
-        command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands
-    }
-    documented = set(re.findall(r"^surgeon (\w+)", page, re.MULTILINE))
-    assert commands == documented
+
+    def names(of):
+        return {
+            command.name or getattr(command.callback, "__name__", "") for command in of.registered_commands
+        }
+
+    found = [group.typer_instance for group in app.registered_groups]
+    groups = {group.info.name: group for group in found if group is not None}
+    assert names(app) | set(groups) == set(re.findall(r"^surgeon (\w+)", page, re.MULTILINE))
+    for name, group in groups.items():
+        assert names(group) == set(re.findall(rf"^surgeon {name} (\w+)", page, re.MULTILINE))

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from surgeon import __version__
 from surgeon.cli import converting, exporting, looking, operating
 from surgeon.cli.console import complain
+from surgeon.cli.deltas import delta
 from surgeon.errors import RuleFileError, SurgeonError
 
 DEBUG = "debug"
@@ -89,3 +90,4 @@ for command in (
     converting.status,
 ):
     app.command()(command)
+app.add_typer(delta)

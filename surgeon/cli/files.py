@@ -13,6 +13,7 @@ from surgeon.checkpoint.publish import atomic_output
 from surgeon.cli.console import note
 
 MODELS = (".keras", ".weights.h5")
+DELTAS = (".safetensors",)
 PICTURES = (".svg", ".png", ".pdf", ".dot", ".gv")
 PLOTS = (".svg", ".png", ".pdf")
 PAGES = (".html", ".htm")
@@ -50,6 +51,15 @@ def writing(path: Path, *, force: bool) -> Iterator[Path]:
     with atomic_output(path, force=force) as temp:
         yield temp
     note(f"wrote {path}")
+
+
+def save_model(model: Any, path: Path, *, force: bool) -> None:
+    """Save a model, or its weights alone, as the name of the file says."""
+    with writing(path, force=force) as temp:
+        if path.name.lower().endswith(".keras"):
+            model.save(temp)
+        else:
+            model.save_weights(temp)
 
 
 def draw(made: Any, path: Path | None, *, force: bool) -> None:

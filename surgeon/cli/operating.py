@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from surgeon.cli import options
 from surgeon.cli.console import note, show, show_json
-from surgeon.cli.files import MODELS, PAGES, PICTURES, check_output, draw, writing
+from surgeon.cli.files import MODELS, PAGES, PICTURES, check_output, draw, save_model, writing
 
 
 class Validation(StrEnum):
@@ -69,7 +68,7 @@ def rewrite(
 
     made = surgeon.plan(loaded, steps)
     rewritten = made.apply(loaded, validate=validate.value)
-    _save(rewritten, output, force=force)
+    save_model(rewritten, output, force=force)
     draw(made, diagram, force=force)
     if page is not None:
         with writing(page, force=force) as temp:
@@ -97,12 +96,4 @@ def restore(
 
     if not read_spec(loaded) and len(loaded.trainable_variables) == len(restored.trainable_variables):
         note(f"nothing in {model} is frozen or partly trainable: it is written as it was")
-    _save(restored, output, force=force)
-
-
-def _save(model: Any, output: Path, *, force: bool) -> None:
-    with writing(output, force=force) as temp:
-        if output.name.lower().endswith(".keras"):
-            model.save(temp)
-        else:
-            model.save_weights(temp)
+    save_model(restored, output, force=force)

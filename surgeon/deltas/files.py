@@ -2,11 +2,13 @@
 
 A weight `conv/kernel` of which a part is held is two tensors: `conv/kernel`, the values, and
 `conv/kernel:index`, their positions, coded by `gaps`. The metadata has one entry, `surgeon_delta`: JSON with
-the shape, dtype, axis and digests of every weight.
+the shape, dtype, axis and digests of every weight, and a digest of all that the file holds. Files that were
+written before there was one are read as they are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -78,9 +80,28 @@ def write_delta(delta: Delta, path: str | os.PathLike[str], *, overwrite: bool =
             if not weight.part.is_all:
                 tensors[name + _INDEX] = encode(weight.part.index)
     table = {name: _row(weight) for name, weight in delta.weights.items()}
-    metadata = {KEY: json.dumps({"format": FORMAT, "weights": table}, ensure_ascii=False)}
+    data = {"format": FORMAT, "weights": table, "digest": _digest(table, tensors)}
+    metadata = {KEY: json.dumps(data, ensure_ascii=False)}
     with atomic_output(Path(path), force=overwrite) as temp:
         save_file(tensors, temp, metadata)
+
+
+def _digest(table: Mapping[str, Any], tensors: Mapping[str, Array]) -> str:
+    """Return a digest of all that a file holds: which elements, and their bits."""
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _check_digest(data: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+    # An entry that is not known may be the digest, of whose name a bit flipped.
+    unknown = data.keys() - {"format", "weights", "digest"}
+    if unknown:
+        raise ValueError(f"an entry {min(unknown)!r} that no delta has")
+    if "digest" in data and data["digest"] != _digest(data["weights"], tensors):
+        raise ValueError("its content is not what was written; get the file again from where it was saved")
 
 
 def _row(weight: DeltaWeight) -> dict[str, Any]:
@@ -96,7 +117,8 @@ def read_delta(path: str | os.PathLike[str]) -> Delta:
         path: The file.
 
     Raises:
-        DeltaError: If there is no such file, or it is no delta, or damaged.
+        DeltaError: If there is no such file, or it is no delta, or damaged. Any bit that changed is noticed,
+            but not in files of versions that wrote no digest.
     """
     file = os.fspath(path)
     try:
@@ -105,6 +127,7 @@ def read_delta(path: str | os.PathLike[str]) -> Delta:
             if not isinstance(data, dict) or data.get("format") != FORMAT:
                 raise DeltaError(f"{file} is no delta of format {FORMAT}: save_delta(model, path) writes one")
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+        _check_digest(data, tensors)
         return Delta({name: _weight(name, row, tensors) for name, row in data["weights"].items()})
     except FileNotFoundError as error:
         raise DeltaError(f"there is no file {file}") from error

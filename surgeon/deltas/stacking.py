@@ -71,16 +71,24 @@ class AppliedDelta:
         # Looked up anew: a schedule may have put other variables in their place.
         variables = variables_of(self._model())
         wholes = {path: array_of(variables[path]) for path in self.replaced}
+        self.check_on(wholes)
+        for path, whole in wholes.items():
+            self.take_off(path, whole)
+            variables[path].assign(whole)
+        self._stack.remove(self)
+
+    def check_on(self, wholes: Mapping[str, Array]) -> None:
+        """Check that whole weights have its elements.
+
+        Raises:
+            DeltaError: If some do not; names them.
+        """
         moved = [path for path, whole in wholes.items() if not self._is_on(path, whole)]
         if moved:
             raise DeltaError(
                 f"{self.source} cannot be removed, its elements have changed since it was loaded: "
                 f"{_some(moved)}. save_delta(model, path) saves what they are now"
             )
-        for path, whole in wholes.items():
-            self.take_off(path, whole)
-            variables[path].assign(whole)
-        self._stack.remove(self)
 
     def _is_on(self, path: str, whole: Array) -> bool:
         weight = self.delta.weights[path]
@@ -139,6 +147,11 @@ def load_delta(model: Any, path: str | os.PathLike[str]) -> AppliedDelta:
     below = _base_of(delta, variables, stack, source)
     held = {path: (w.part, w.values) for path, w in delta.weights.items() if w.values is not None}
     for other in stack:
+        if _are_equal(other.delta, delta):
+            raise DeltaConflictError(
+                f"{source} lies on {model.name!r} already, from {other.source}: "
+                "it can lie there once; .remove() takes it off"
+            )
         shared = [] if other in below else [name for name in held if _overlap(other.delta, delta, name)]
         if shared:
             raise DeltaConflictError(
@@ -202,14 +215,29 @@ def _base_of(
                 fits = weight.fits(whole)
             if not fits:
                 wrong[depth].append(path)
-    for depth in range(len(stack), -1, -1):
-        if not wrong[depth]:
+    # As few as it needs: one that replaces all that another holds fits above it, whatever its base was.
+    for depth, names in enumerate(wrong):
+        if not names:
             return tuple(stack[:depth])
     best = min(wrong, key=len)
     raise DeltaError(
         f"this model is not the base of {source}: elements that the delta does not hold have other values in "
         f"{_some(best)}. Load the model that was rewritten and trained, or remove what lies on it"
     )
+
+
+def _are_equal(first: Delta, second: Delta) -> bool:
+    """Whether two deltas hold the same values at the same places."""
+    if first.weights.keys() != second.weights.keys():
+        return False
+    pairs = [(weight, second.weights[path]) for path, weight in first.weights.items()]
+    return all(one.part == other.part and _same(one.values, other.values) for one, other in pairs)
+
+
+def _same(one: Array | None, other: Array | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(bits(one), bits(other))
 
 
 def _overlap(first: Delta, second: Delta, path: str) -> bool:

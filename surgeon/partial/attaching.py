@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
 import keras
 
 from surgeon import _keras, paths
-from surgeon.errors import SelectionError, WeightNameError, near_misses
+from surgeon.errors import ModelError, SelectionError, WeightNameError, near_misses
 from surgeon.partial.layer import KEEPERS, PENDING, SPLIT, STILL, refresh_reads, set_class, spec_of
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
@@ -29,13 +29,16 @@ def attach(root: Any, spec: Spec) -> None:
     Raises:
         WeightNameError: If there is no such layer or weight.
         SelectionError: If a part does not have the weight's shape.
+        ModelError: If a plain model lists a weight of a layer as its own, too.
     """
-    layers = {"": root, **dict(paths.walk(root))}
+    inside = [("", root), *paths.walk(root)]
+    layers = dict(inside)
     found = {path: _find(layers, path, part) for path, part in spec.weights.items()}
     unknown = (spec.still | spec.split) - layers.keys()
     if unknown:
         raise WeightNameError(f"no layer {min(unknown)!r}{near_misses(min(unknown), layers)}")
     holders = _holders(layers)
+    _check_places(layers, holders, found)
     touched: dict[str, Any] = {path: layers[path] for path in spec.still}
     for path, (stock, part) in found.items():
         if part.is_all:
@@ -49,7 +52,7 @@ def attach(root: Any, spec: Spec) -> None:
         vars(layers[path])[STILL] = True
     for path in spec.split:
         vars(layers[path])[SPLIT] = True
-    _set_classes(layers, touched)
+    _set_classes([layer for _, layer in inside], layers, touched)
 
 
 def _find(layers: Mapping[str, Any], path: str, part: Part | str) -> tuple[Any, Part]:
@@ -82,6 +85,25 @@ def _holders(layers: Mapping[str, Any]) -> Mapping[int, list[str]]:
     return holders
 
 
+def _check_places(
+    layers: Mapping[str, Any], holders: Mapping[int, list[str]], found: Mapping[str, tuple[Any, Part]]
+) -> None:
+    """Refuse weights that a plain model has as an attribute: its config, and so a file, would not say so."""
+    for path, (stock, part) in found.items():
+        models = [layers[where] for where in holders[id(stock)] if _keras.is_plain_graph(layers[where])]
+        if models and not part.is_all:
+            held = next((name for name, value in _keras.attributes(models[0]) if value is stock), None)
+            where, way = (
+                (f", as its attribute {held!r}", f"`del model.{held}`")
+                if held
+                else ("", "make the model without that")
+            )
+            raise ModelError(
+                f"{path!r} is a weight of a layer and of the model {models[0].name!r} itself, too{where}: "
+                f"a weight of which a part is frozen has one place; {way}, and read it from the layer"
+            )
+
+
 def _state(layer: Any) -> PartialState:
     state = getattr(layer, paths.STATE, None)
     if state is None:
@@ -90,21 +112,48 @@ def _state(layer: Any) -> PartialState:
     return state
 
 
-def _set_classes(layers: Mapping[str, Any], touched: Mapping[str, Any]) -> None:
-    """Give every touched layer, and each one between it and its host, its new class."""
-    changed: dict[str, Any] = {}
+def _set_classes(every: Iterable[Any], layers: Mapping[str, Any], touched: Mapping[str, Any]) -> None:
+    """Give every touched layer, and all that is around it and has a config of its own, its new class."""
+    changed: dict[int, Any] = {}
     for path in touched:
-        host = host_path(layers, path)
-        set_class(layers[host], host=True)
-        for between in _prefixes(path):
-            inside = between in layers and len(between) > len(host) and between.startswith(host)
-            if inside and (between == path or not isinstance(layers[between], keras.Model)):
-                set_class(layers[between], host=False)
-                changed[between] = layers[between]
-        changed[host] = layers[host]
+        host = layers[host_path(layers, path)]
+        set_class(host, host=True)
+        changed[id(host)] = host
+    around = _around(every)
+    for layer in touched.values():
+        set_class(layer, host=False)
+        changed[id(layer)] = layer
+        for outer in around(layer):
+            # A plain list of layers is saved as such, each with its own config.
+            if not _keras.is_plain_graph(outer):
+                set_class(outer, host=False)
+                changed[id(outer)] = outer
     for layer in changed.values():
         refresh_reads(layer)
         _keras.refresh_parameters(layer)
+
+
+def _around(every: Iterable[Any]) -> Callable[[Any], Iterable[Any]]:
+    """Return what tells of a layer all layers that it lies in, also those that no path leads through.
+
+    The layers of a backbone can be called by its task one by one: they lie in both.
+    """
+    parents: defaultdict[int, list[Any]] = defaultdict(list)
+    for layer in every:
+        for child in _keras.child_layers(layer):
+            parents[id(child)].append(layer)
+
+    def around(layer: Any) -> Iterable[Any]:
+        found: dict[int, Any] = {}
+        waiting = [layer]
+        while waiting:
+            for parent in parents[id(waiting.pop())]:
+                if id(parent) not in found:
+                    found[id(parent)] = parent
+                    waiting.append(parent)
+        return found.values()
+
+    return around
 
 
 def _prefixes(path: str) -> list[str]:
@@ -130,11 +179,6 @@ class Reviver:
         """Return the stock layer, partly trainable at once or as soon as it is built."""
         layer = keras.saving.deserialize_keras_object(config["layer"], custom_objects=custom_objects)
         return promise(layer, Spec.from_config(config["partial"]))
-
-    @staticmethod
-    def promise(layer: Any, spec: Spec) -> Any:
-        """Make a stock layer partly trainable as soon as it is built."""
-        return promise(layer, spec)
 
 
 def promise(layer: Any, spec: Spec) -> Any:
@@ -171,9 +215,9 @@ def keep_promise(layer: Any, *, at_last: bool = False) -> bool:
     spec: Spec | None = vars(layer).get(PENDING)
     if spec is None:
         return True
-    layers = {"": layer, **dict(paths.walk(layer))}
-    named = {path.rpartition("/")[0] for path in spec.weights} | spec.still | spec.split
-    if not at_last and any(path not in layers or not layers[path].built for path in named):
+    inside = list(paths.walk(layer))
+    layers, spec = {"": layer, **dict(inside)}, spec.under(path for path, _ in inside)
+    if not at_last and any(path not in layers or not layers[path].built for path in spec.named):
         return False
     vars(layer).pop(PENDING)
     attach(layer, spec)

@@ -7,6 +7,7 @@ here, with the same `__name__`, because `.weights.h5` files name their groups by
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cache, wraps
 from typing import Any
 
@@ -38,6 +39,18 @@ class PartialLayer:
         return [v for v in self.stock.variables.fget(self) if not isinstance(v, PartialVariable)]
 
     @property
+    def weights(self) -> list[Any]:
+        """The layer's weights, each whole one behind its trainable part.
+
+        `set_weights` goes through them in order, perhaps with values from before other elements were chosen:
+        the whole weight has the last word. The order of what trains is that of `variables`.
+        """
+        weights: list[Any] = self.stock.weights.fget(self)
+        state = getattr(self, paths.STATE, None)
+        last = () if state is None else {id(v) for v in state.held.values() if v.compact is not None}
+        return sorted(weights, key=lambda v: id(v) in last)
+
+    @property
     def trainable(self) -> bool:
         """False while a layer that was frozen as a whole runs, whatever flag was set since."""
         if vars(self).get(STILL) and (calls.is_running(self) or not trains_any(self)):
@@ -49,12 +62,40 @@ class PartialLayer:
         self.stock.trainable.fset(self, value)
 
     def get_config(self) -> dict[str, Any]:
+        """Return `{"layer": the stock layer as Keras would save it, "partial": the spec}`.
+
+        While a layer or model around it says so for all that it contains, this is the stock config alone.
+        Which of the two it is shows only now: a backbone is part of its task, and may be saved by itself.
+        """
+        told = id(self) in _TOLD.get()
+        self.__class__ = partial_class(self.stock, host=not told)
+        if told:
+            return self._stock_config()
+        token = _TOLD.set(frozenset(id(layer) for _, layer in paths.walk(self)))
+        try:
+            layer = _keras.describe_class(self.stock, self._stock_config())
+        finally:
+            _TOLD.reset(token)
+        return {"layer": layer, "partial": spec_of(self).to_config()}
+
+    def _stock_config(self) -> dict[str, Any]:
         """Return the stock config, with the flag that was set and not the one that is shown."""
         config: dict[str, Any] = self.stock.get_config(self)
         if "trainable" in config:
             config["trainable"] = _keras.trainable_flag(self)
         return config
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Return a stock layer for a stock config, and a partial one for a partial one."""
+        if "partial" in config and "layer" in config:
+            known = {**(custom_objects or {}), cls.stock.__name__: cls.stock}
+            return keras.saving.get_registered_object(REVIVER).from_config(config, known)
+        return cls.stock.from_config(config)
+
+
+_TOLD: ContextVar[frozenset[int]] = ContextVar("told", default=frozenset())
+"""Identities of the layers of which somebody around them says at this moment what is partial."""
 
 KEEPERS: list[Callable[..., bool]] = []
 """What attaches a waiting spec; it is defined on top of this module."""
@@ -63,7 +104,7 @@ KEEPERS: list[Callable[..., bool]] = []
 class PartialHost(PartialLayer):
     """Mixin of the outermost layer whose `from_config` rebuilds what is inside of it.
 
-    It alone carries the specification, for itself and for all that it contains.
+    When it is saved, it alone carries the specification, for itself and for all that it contains.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -78,46 +119,9 @@ class PartialHost(PartialLayer):
                 keep(self, at_last=True)
         return outputs
 
-    def get_config(self) -> dict[str, Any]:
-        """Return `{"layer": the stock layer as Keras would save it, "partial": the spec}`."""
-        config = PartialLayer.get_config(self)
-        return {"layer": _keras.describe_class(self.stock, config), "partial": spec_of(self).to_config()}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Return a stock layer for a stock config, and a partial one for a partial one."""
-        if "partial" in config and "layer" in config:
-            known = {**(custom_objects or {}), cls.stock.__name__: cls.stock}
-            return keras.saving.get_registered_object(REVIVER).from_config(config, known)
-        return cls.stock.from_config(config)
-
-
-class ConfigWithSpec(dict[str, Any]):
-    """A stock config that knows, in this process only, what is partial in its layer.
-
-    `keras.models.clone_model` asks the layers inside of a host for their configs one by one;
-    saving turns this into a plain dict, and the host says the rest.
-    """
-
-    def __init__(self, config: dict[str, Any], spec: Spec) -> None:
-        super().__init__(config)
-        self.spec = spec
-
 
 class PartialInner(PartialLayer):
     """Mixin of a layer inside of a host: it is saved as the stock layer that it stands for."""
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the stock config; a clone made from it in this process is partial, too."""
-        return ConfigWithSpec(PartialLayer.get_config(self), spec_of(self))
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a stock layer, and a partial one for the config of a partial one."""
-        layer = cls.stock.from_config(dict(config))
-        if not isinstance(config, ConfigWithSpec):
-            return layer
-        return keras.saving.get_registered_object(REVIVER).promise(layer, config.spec)
 
 
 def trains_any(layer: Any) -> bool:
@@ -137,7 +141,8 @@ def spec_of(root: Any) -> Spec:
     if pending is not None:
         return pending  # type: ignore[no-any-return]
     weights, still, split = {}, set(), set()
-    for path, layer in [("", root), *paths.walk(root)]:
+    inside = list(paths.walk(root))
+    for path, layer in [("", root), *inside]:
         if vars(layer).get(STILL):
             still.add(path)
         if vars(layer).get(SPLIT):
@@ -145,7 +150,8 @@ def spec_of(root: Any) -> Spec:
         for name, variable in own_partial(layer).items():
             if variable.owner is layer:
                 weights[paths.join(path, name)] = variable.part
-    return Spec(weights, frozenset(still), frozenset(split))
+    names = tuple(path for path, _ in inside) if weights or still else ()
+    return Spec(weights, frozenset(still), frozenset(split), names)
 
 
 FAST_PATHS: list[tuple[type, type]] = []

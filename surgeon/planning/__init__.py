@@ -3,6 +3,7 @@
 from surgeon.planning import computations as computations
 from surgeon.planning.adjusting import adjust, train_parts
 from surgeon.planning.applying import apply, check_plan
+from surgeon.planning.checking import check_rules
 from surgeon.planning.cutting import extract, join, split
 from surgeon.planning.finding import find
 from surgeon.planning.making import make_plan
@@ -18,6 +19,7 @@ __all__ = [
     "adjust",
     "apply",
     "check_plan",
+    "check_rules",
     "diagram",
     "edited_paths",
     "extract",

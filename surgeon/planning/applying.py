@@ -147,7 +147,8 @@ def _attach(
             if path not in sites:  # a plan that was read from JSON may say anything
                 raise PlanError(f"damaged plan: the model has no weight {path!r}{near_misses(path, sites)}")
             parts[path] = resolver.part(path)
-    spec = {path: part for path, part in parts.items() if not isinstance(weights[path], PartialVariable)}
+    # What the model lists as its own is not found under its layer; `attach` refuses it.
+    spec = {path: part for path, part in parts.items() if not isinstance(weights.get(path), PartialVariable)}
     attach(model, Spec(spec, still, split))
     release(model, [path for path in plan.asks if not parts[path].is_none])
     forget_functions(model)

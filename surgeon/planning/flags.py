@@ -103,7 +103,8 @@ def release(model: Any, weights: Iterable[str]) -> None:
     if not wanted:
         return
     layers = {"": model, **dict(paths.walk(model))}
-    variables = {paths.join(path, name): variable for path, name, _, variable in paths.weights(model)}
+    # Not `paths.weights`, which names a variable that several layers own after one of them.
+    owned = {path: paths.own_weights(layers[path]) for path in {path.rpartition("/")[0] for path in wanted}}
     for path in wanted:
         for layer_path in _owners(path):
             if layer_path in layers:
@@ -111,7 +112,8 @@ def release(model: Any, weights: Iterable[str]) -> None:
                 state = getattr(layers[layer_path], paths.STATE, None)
                 if state is not None:
                     _keras.set_trainable_flag(state, True)
-        stored(variables[path]).trainable = True
+        where, _, name = path.rpartition("/")
+        stored(owned[where][name]).trainable = True
 
 
 def stored(variable: Any) -> Any:

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import keras
-
 from surgeon import paths
-from surgeon.errors import NoMatchError, RuleError, SelectionError, WeightNameError, near_misses
+from surgeon.errors import NoMatchError, RuleError, SelectionError
 from surgeon.graph import Change, ModelGraph, Node, Weight
 from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, other_path, shrunk, weight_sites, with_held
 from surgeon.planning.keeping import apart, covers, keep, where_to
+from surgeon.planning.matching import find_layers, variables_of, what_it_means
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
 from surgeon.planning.resolving import Resolver
 from surgeon.planning.surgery import Performed, Surgery
@@ -113,20 +112,14 @@ class _Maker:
         )
 
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
-        matched = _find(rule, self.sites, World(self.surgery.graph, self.sites))
-        reached = {id(variable) for node in matched for variable in _variables(node)}
-        covered = [w for w in self.weights.values() if id(w.variable) in reached]
-        spoken = [w for w in covered if rule.speaks_of(w.name)]
-        if not covered:
-            some = ", ".join(node.path for node in matched[:3])
-            raise NoMatchError(f"{rule.origin}: {rule} matches only layers without weights: {some}")
-        _check_names(rule, covered)
+        world = World(self.surgery.graph, self.sites)
+        matched, spoken = what_it_means(rule, self.sites, world, self.weights.values())
         held = self._hold_state(rule, spoken)
         try:
             changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
         except RuleError as error:  # it names the rule, not where it was written
             raise type(error)(f"{rule.origin}: {error}") from error
-        skipped = [(node.path, "no weights") for node in matched if not _variables(node)]
+        skipped = [(node.path, "no weights") for node in matched if not variables_of(node)]
         skipped += _without_named(rule, matched, spoken)
         skipped += [
             (change.path, "already so") for change in changes if _no_change(self.asks[change.path], change)
@@ -164,7 +157,7 @@ class _Maker:
         return tuple(w.path for w in self.weights.values() if w.weight.role == "state" and w.layer in layers)
 
     def _lora(self, rule: LoraRule) -> Outcome:
-        matched = _find(rule, self.sites, World(self.surgery.graph, self.sites))
+        matched = find_layers(rule, self.sites, World(self.surgery.graph, self.sites))
         changes, skipped = [], []
         for node in matched:
             if not hasattr(node.op, "enable_lora") or node.inner is not None:
@@ -309,28 +302,14 @@ def _outcome(rule: StructureRule | Repeat, done: Performed) -> Outcome:
     return Outcome(str(rule), rule.origin, tuple(done.matched), (), tuple(done.skipped), tuple(done.changes))
 
 
-def _find(rule: TrainabilityRule | LoraRule, nodes: list[Node], world: World) -> list[Node]:
-    try:
-        return list(rule.selector.resolved(world).find(nodes))
-    except RuleError as error:
-        raise type(error)(f"{rule.origin}: {rule}: {error}") from error
-
-
 def _without_named(
     rule: TrainabilityRule, matched: list[Node], spoken: list[WeightSite]
 ) -> list[tuple[str, str]]:
     """Return the layers that have weights, but none of those that the rule names."""
     named = {id(weight.variable) for weight in spoken}
     what = " or ".join([*rule.weights, *rule.selections])
-    others = [(node.path, [id(v) for v in _variables(node)]) for node in matched]
+    others = [(node.path, [id(v) for v in variables_of(node)]) for node in matched]
     return [(path, f"no {what}") for path, own in others if own and not named.intersection(own)]
-
-
-def _variables(node: Node) -> list[Any]:
-    """Return the weights of a layer and of all that is inside of it, tied and shared ones included."""
-    if not isinstance(node.op, keras.layers.Layer):
-        return []
-    return [variable for _, _, _, variable in paths.weights(node.op)]
 
 
 def _pool(
@@ -345,17 +324,6 @@ def _pool(
         if rule.selections.get(other.name) == selection
         and (selection.over == "model" or other.layer == site.layer)
     )
-
-
-def _check_names(rule: TrainabilityRule, covered: list[WeightSite]) -> None:
-    known = sorted({weight.name for weight in covered})
-    for name in [*rule.weights, *rule.selections]:
-        if name not in known:
-            close = near_misses(name, known)
-            raise WeightNameError(
-                f"{rule.origin}: {rule}: none of the matched layers has a weight {name!r}{close}; "
-                f"they have: {', '.join(known)}"
-            )
 
 
 def _no_change(asks: list[Ask], change: WeightChange) -> bool:

@@ -28,12 +28,14 @@ class ScheduleCallback(keras.callbacks.Callback):
         self.backup = None if backup is None else Path(backup)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Go on from the backup, if there is one.
+        """Check the rules of every phase, and go on from the backup, if there is one.
 
         Raises:
-            RuleError: If it is of another schedule or another model.
+            RuleError: If a rule of any phase does not fit the model, or the backup is of another schedule or
+                another model.
         """
         del logs
+        self.schedule.check(self.model)
         if self.backup is not None and self.backup.exists():
             _keras.resume_fit_at(self.model, read_backup(self.backup, self.model, self.schedule.digest))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from surgeon.errors import RuleError
-from surgeon.planning import adjust
+from surgeon.planning import adjust, check_rules
 from surgeon.rules import TrainabilityRule, as_rules
 from surgeon.schedules.backup import read_backup, write_backup
 
@@ -99,6 +99,32 @@ class Schedule:
             epoch -= phase.epochs
         return None
 
+    def check(self, model: Any) -> None:
+        """Find out now whether the rules of every phase fit a model, and not when a phase begins.
+
+        `run`, and the callback when `fit` begins, do so by themselves. Neither values nor data are looked at,
+        and predicates of `where`, which may look at what trains by then, are not asked.
+
+        Args:
+            model: A built functional or Sequential model.
+
+        Raises:
+            RuleError: If a layer or a weight is not there, or a selection does not fit; names the phase.
+
+        Example:
+            >>> import keras, surgeon
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
+            >>> schedule = Schedule([Phase(surgeon.freeze("head")), Phase(surgeon.train("haed"))])
+            >>> schedule.check(model)  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            surgeon.errors.NoMatchError: phase 2: ...: no layer matches 'haed'; close: 'head'...
+        """
+        for number, phase in enumerate(self.phases, 1):
+            try:
+                check_rules(model, phase.rules)
+            except RuleError as error:
+                raise type(error)(f"phase {number}: {error}") from error
+
     def run(
         self, model: Any, *, backup: str | os.PathLike[str] | None = None, data: Any = None
     ) -> Iterator[Phase]:
@@ -111,7 +137,8 @@ class Schedule:
             data: What criteria look at that bring no data of their own.
 
         Raises:
-            RuleError: If the backup is of another schedule or another model.
+            RuleError: If a rule of any phase does not fit the model, or the backup is of another schedule or
+                another model.
 
         Example:
             >>> import keras, surgeon
@@ -121,6 +148,7 @@ class Schedule:
             1 × [freeze('d')] 0
             1 × [train('d')] 2
         """
+        self.check(model)
         done = 0
         if backup is not None and Path(backup).exists():
             done = read_backup(backup, model, self.digest)

@@ -28,6 +28,7 @@ COMMANDS = [
     "export",
     "convert",
     "status",
+    "delta",
 ]
 SCRIPT = """
 import sys

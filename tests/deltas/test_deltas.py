@@ -7,7 +7,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers
 from safetensors import safe_open
@@ -221,6 +221,77 @@ def test_narrow_types_keep_their_bits(tmp_path):
     with sg.load_delta(model, tmp_path / "d"):
         assert_same_outputs(model(x := zoo.sample_inputs(model)), tuned(x))
     assert_same_weights(before, weights_of(model))
+
+
+def test_one_delta_lies_on_a_model_once(tmp_path):
+    model, first, second = deltas(tmp_path)
+    before = weights_of(model)
+    applied = sg.load_delta(model, first)
+    other = sg.load_delta(model, second)
+    on = weights_of(model)
+    (tmp_path / "copy").write_bytes(first.read_bytes())
+    for name in ("a", "copy"):
+        says = rf"{name} lies on 'mlp' already, from .*a: it can lie there once"
+        with pytest.raises(sg.DeltaConflictError, match=says):
+            sg.load_delta(model, tmp_path / name)
+    assert_same_weights(on, weights_of(model))
+    applied.remove()
+    sg.load_delta(model, tmp_path / "copy").remove()
+    other.remove()
+    assert_same_weights(before, weights_of(model))
+
+
+def test_deltas_of_one_base_with_the_very_same_elements_are_in_conflict(tmp_path):
+    model, first, second = deltas(tmp_path, second=((0, 1),))
+    tuned = tuned_of(zoo.mlp(), some("dense_1", sg.rows([0, 1])), steps=4)
+    sg.save_delta(tuned, second, overwrite=True)
+    before = weights_of(model)
+    applied = sg.load_delta(model, first)
+    with pytest.raises(sg.DeltaConflictError, match=r"b and .*a, .* same elements of dense_1/kernel"):
+        sg.load_delta(model, second)
+    applied.remove()
+    sg.load_delta(model, second).remove()
+    assert_same_weights(before, weights_of(model))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bit_that_flips_is_noticed(delta_file, data):
+    path, content = delta_file
+    at = data.draw(st.integers(0, 8 * len(content) - 1))
+    flipped = bytearray(content)
+    flipped[at // 8] ^= 1 << at % 8
+    path.write_bytes(flipped)
+    with pytest.raises(sg.DeltaError):
+        read_delta(path)
+
+
+@pytest.fixture
+def delta_file(tmp_path):
+    tuned = sg.rewrite(zoo.mlp(), [sg.freeze("**"), some("dense_1", sg.rows([0, 1]))], validate="none")
+    sg.save_delta(tuned, tmp_path / "d")
+    return tmp_path / "flipped", (tmp_path / "d").read_bytes()
+
+
+def test_a_flipped_bit_of_a_value_is_noticed_and_the_model_stays(delta_file):
+    path, content = delta_file
+    model = zoo.mlp()
+    before = weights_of(model)
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(sg.DeltaError, match=r"flipped is damaged.*not what was written; get the file again"):
+        sg.load_delta(model, path)
+    assert_same_weights(before, weights_of(model))
+
+
+def test_a_file_of_a_version_that_wrote_no_digest_loads(delta_file):
+    path, content = delta_file
+    path.write_bytes(content)
+    with safe_open(path, framework="numpy") as opened:
+        data = json.loads(opened.metadata()[KEY])
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    assert len(data.pop("digest")) == 64
+    save_file(tensors, path, {KEY: json.dumps(data)})
+    assert sg.load_delta(zoo.mlp(), path).delta.size == 16
 
 
 def test_damaged_files_are_refused(tmp_path):

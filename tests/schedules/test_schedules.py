@@ -253,6 +253,64 @@ def test_backups_of_something_else_are_refused(tmp_path):
         fit(make(), schedule, schedule.callback(backup=file))
 
 
+def test_the_best_weights_come_back_in_another_phase_than_theirs():
+    """They are held as a list; by then other elements train."""
+    model, kept = make(), dict[int, Any]()
+
+    def keep(epoch, logs):
+        logs["order"] = -epoch  # the first epoch is the best
+        kept[epoch] = weights_of(sg.restore(model))
+
+    schedule = sg.regrowth("**", "kernel", amount=0.2, phases=3, by="random", drop=0.9, over="weight")
+    best = keras.callbacks.EarlyStopping("order", mode="max", patience=9, restore_best_weights=True)
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=keep)
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[schedule.callback(), watch, best])
+    assert best.best_epoch == 0
+    assert_same_weights(kept[0], weights_of(sg.restore(model)))
+
+
+WRONG = {
+    "a layer": (sg.train("haed"), sg.NoMatchError, "no layer matches 'haed'; close: 'head'"),
+    "a weight": (sg.train("head", "kernal"), sg.WeightNameError, "no.* weight 'kernal'; close: 'kernel'"),
+    "no weights": (sg.train("drop_a"), sg.NoMatchError, "matches only layers without weights: drop_a"),
+    "a channel": (sg.train("head", kernel=sg.channels([2])), sg.SelectionError, "2 is outside 'head/kernel'"),
+    "a count": (
+        sg.freeze("head", kernel=sg.rows(7, by=by_gradient())),
+        sg.SelectionError,
+        "7 rows are too many for 'head/kernel'",
+    ),
+    "relative": (sg.train(sg.upstream_of("haed")), sg.NoMatchError, "'haed'"),
+}
+
+
+@pytest.mark.parametrize("way", ["check", "run", "fit"])
+@pytest.mark.parametrize(("rule", "error", "message"), WRONG.values(), ids=WRONG)
+def test_a_mistake_in_a_later_phase_is_told_before_the_first_begins(rule, error, message, way):
+    model = make()
+    schedule = sg.Schedule([sg.Phase(sg.freeze("a")), sg.Phase(sg.train("a")), sg.Phase(rule)])
+    before = everything(model)
+    begin = {
+        "check": lambda: schedule.check(model),
+        "run": lambda: next(schedule.run(model)),
+        "fit": lambda: fit(model, schedule, schedule.callback()),
+    }
+    with pytest.raises(error, match=f"phase 3: .*{message}"):
+        begin[way]()
+    assert_same_weights(before, everything(model))
+    assert len(model.trainable_variables) == 8  # nor did the first phase begin
+
+
+def test_what_depends_on_how_a_phase_finds_the_model_is_told_when_it_begins():
+    """A predicate may look at what trains by then."""
+    loose = sg.where(lambda node: node.weights and not any(weight.trainable for weight in node.weights))
+    schedule = sg.Schedule([sg.Phase(sg.freeze("a")), sg.Phase(sg.train(loose & sg.isa("Dense")))])
+    model = make()
+    counts = [len(model.trainable_variables) for _ in schedule.run(model)]
+    assert counts == [6, 8]
+    with pytest.raises(sg.NoMatchError):
+        list(sg.Schedule([sg.Phase(sg.freeze("a")), sg.Phase(sg.train(loose & sg.name("z")))]).run(model))
+
+
 @pytest.mark.parametrize(
     ("make_it", "error", "message"),
     [
