@@ -39,19 +39,6 @@ class Spec:
         """Paths of all layers that it says something of."""
         return frozenset(path.rpartition("/")[0] for path in self.weights) | self.still | self.split
 
-    def within(self, prefix: str) -> Spec:
-        """Return what lies inside of the layer at `prefix`, with paths counted from there."""
-        if not prefix:
-            return self
-        lead = prefix + "/"
-        weights = {path[len(lead) :]: part for path, part in self.weights.items() if path.startswith(lead)}
-
-        def layers(given: frozenset[str]) -> frozenset[str]:
-            inside = {path[len(lead) :] for path in given if path.startswith(lead)}
-            return frozenset(inside | ({""} if prefix in given else set()))
-
-        return Spec(weights, layers(self.still), layers(self.split))
-
     def under(self, layers: Iterable[str]) -> Spec:
         """Return it for a layer or model that was made anew, whose automatic names may count from elsewhere.
 
