@@ -16,6 +16,7 @@ from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, other_path, shrunk, weight_sites, with_held
 from surgeon.planning.keeping import apart, covers, keep, where_to
 from surgeon.planning.matching import find_layers, variables_of, what_it_means
+from surgeon.planning.models_own import check_models_own, models_own
 from surgeon.planning.plan import Adapter, Outcome, Plan, WeightChange
 from surgeon.planning.resolving import Resolver
 from surgeon.planning.surgery import Performed, Surgery
@@ -72,6 +73,7 @@ class _Maker:
         self.surgery = Surgery(graph)
         self.sites = sites(graph)
         self.weights = weight_sites(graph)
+        self.models_own = models_own(graph)
         self.trainable_before = sum(site.weight.trainable for site in self.weights.values())
         self.asks: defaultdict[str, list[Ask]] = defaultdict(list)
         self.scorer = scorer
@@ -94,6 +96,7 @@ class _Maker:
         sizes = {path: site.held.size for path, site in self.weights.items() if site.held is not None}
         sizes |= {path: self.resolver.size(path) for path in asks}
         added = sum(adapter.size for adapter in self.adapters)
+        of_models = sum(own.size for own in self.models_own)
         return Plan(
             architecture=Architecture.of(self.before),
             outcomes=outcomes,
@@ -102,10 +105,12 @@ class _Maker:
             journal=tuple(self.surgery.journal),
             templates=tuple(self.surgery.templates),
             adapters=tuple(self.adapters),
-            trainable_before=self.trainable_before,
-            trainable_after=added
+            trainable_before=of_models + self.trainable_before,
+            trainable_after=of_models
+            + added
             + sum(sizes.get(path, site.weight.trainable) for path, site in self.weights.items()),
-            size=added
+            size=of_models
+            + added
             + sum(site.weight.size for site in self.weights.values() if site.weight.role == "parameter"),
             before=self.before,
             after=after_graph(self.surgery.graph, sizes, self.still, self.lora),
@@ -114,6 +119,7 @@ class _Maker:
     def _trainability(self, rule: TrainabilityRule) -> Outcome:
         world = World(self.surgery.graph, self.sites)
         matched, spoken = what_it_means(rule, self.sites, world, self.weights.values())
+        check_models_own(rule, self.models_own, matched, self.sites)
         held = self._hold_state(rule, spoken)
         try:
             changes = self._ask(rule, [w for w in spoken if w.weight.role == "parameter"])
