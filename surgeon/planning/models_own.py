@@ -72,5 +72,6 @@ def check_models_own(
         names = ", ".join(repr(one.name) for one in meant)
         raise ModelError(
             f"{rule.origin}: {rule}: {where} itself owns {names}, and Surgeon freezes the weights of layers: "
-            f"let a layer own it, or name what is to be frozen besides: freeze({rule.selector}, 'kernel', 'bias')"
+            "let a layer own it, or name what is to be frozen besides: "
+            f"freeze({rule.selector}, 'kernel', 'bias')"
         )
