@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -124,18 +124,37 @@ class ModelGraph:
 
     @cached_property
     def weights(self) -> tuple[Weight, ...]:
-        """Every weight of the model once, its path counted from this model."""
-        return tuple(prefixed(unique_nodes(self)))
+        """Every weight of the model once, its path counted from this model.
+
+        A layer that several models call has the path of its outermost call.
+        """
+        rows = [*_rows(self, "", 0)]
+        rows += [
+            (0, f"{held.path}/{w.path}", f"{held.path}/{w.path}", w)
+            for held in self.held
+            for w in held.weights
+        ]
+        outermost: dict[str, int] = {}
+        for depth, _, home, _ in rows:
+            outermost[home] = min(depth, outermost.get(home, depth))
+        found: dict[str, Weight] = {}
+        for depth, path, home, weight in rows:
+            if depth == outermost[home]:
+                found.setdefault(home, replace(weight, path=path))
+        return tuple(found.values())
+
+
+def _rows(graph: ModelGraph, lead: str, depth: int) -> Iterator[tuple[int, str, str, Weight]]:
+    """Yield how deep each weight lies, its path from the outermost graph, the one that names it, and it."""
+    for node in unique_nodes(graph):
+        for weight in node.weights:
+            # Those of layers are told by the calls of them; the others are the nested model's own.
+            if node.inner is None or "/" not in weight.path:
+                yield depth, f"{lead}{node.name}/{weight.path}", f"{node.path}/{weight.path}", weight
+        if node.inner is not None:
+            yield from _rows(node.inner, f"{lead}{node.name}/", depth + 1)
 
 
 def unique_nodes(graph: ModelGraph) -> Iterator[Node]:
     """Yield one node for each operation: its first call."""
     return (node for node in graph if node.call_index == 0)
-
-
-def prefixed(nodes: Iterable[Node]) -> Iterator[Weight]:
-    """Yield the weights of nodes, each path led by its node's name."""
-    for node in nodes:
-        for weight in node.weights:
-            path = f"{node.name}/{weight.path}"
-            yield Weight(path, weight.shape, weight.dtype, weight.role, weight.trainable, weight.still)

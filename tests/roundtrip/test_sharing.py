@@ -20,20 +20,33 @@ def test_a_layer_and_a_model_that_are_called_twice():
     assert len(same.get_layer("tower")._inbound_nodes) == 2
 
 
-def test_one_layer_at_three_levels_of_nesting():
+def three_levels():
     dense = layers.Dense(4, activation="tanh", name="dense")
     innermost = keras.Input((4,))
     inner = keras.Model(innermost, dense(innermost), name="inner")
     middle = keras.Input((4,))
     outer = keras.Model(middle, dense(inner(middle)), name="outer")
     x = keras.Input((4,), name="x")
-    model = zoo.jitter(keras.Model(x, dense(outer(x))))
+    return zoo.jitter(keras.Model(x, dense(outer(x)))), dense
+
+
+def test_one_layer_at_three_levels_of_nesting():
+    model, dense = three_levels()
     check_exact(model)
     same = sg.rewrite(model, [])
     own = same.get_layer("dense")
     assert own is not dense
     assert same.get_layer("outer").get_layer("dense") is own
     assert same.get_layer("outer").get_layer("inner").get_layer("dense") is own
+
+
+def test_a_graph_lists_the_weights_of_a_layer_of_several_levels_once():
+    model, _ = three_levels()
+    graph = sg.to_graph(model)
+    assert [weight.path for weight in graph.weights] == ["dense/kernel", "dense/bias"]
+    assert [weight.path for weight in graph["outer"].inner.weights] == ["dense/kernel", "dense/bias"]
+    plan = sg.plan(model, sg.remove("dense"))
+    assert plan.after.weights == sg.to_graph(plan.apply(model)).weights == ()
 
 
 class Scaled(layers.Layer):
