@@ -123,5 +123,5 @@ class Seat:
     def close(self) -> None:
         """End the worker, if there is one."""
         if self._worker is not None:
-            self._worker.kill()
+            self._worker.close()
         self._worker = None

@@ -21,6 +21,7 @@ from surgeon.checkpoint.outcome import Cause
 from surgeon.checkpoint.sources import absolute
 from surgeon.errors import CheckpointError
 
+_CLOSE_SECONDS = 5
 _POLL_SECONDS = 0.05
 _START_SECONDS = 300.0
 _LAST_WORDS = 2000
@@ -128,6 +129,14 @@ class WorkerProcess:
                     raise WorkerLostError("crash", self._death())
                 answer: dict[str, Any] = json.loads(line)
                 return answer
+
+    def close(self) -> None:
+        """Let the process end, which it does at the end of its input; kill it if it does not."""
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_CLOSE_SECONDS)
+        self.kill()
 
     def kill(self) -> None:
         """End the process now, if it still runs, and wait until it is gone."""

@@ -177,7 +177,7 @@ def test_shapes_change_through_a_nested_model():
     assert wider(zoo.sample_inputs(model)).shape == (2, 3)
 
 
-def test_inside_of_a_nested_backbone(tmp_path):
+def test_inside_of_a_nested_bert(tmp_path):
     inner = zoo.tiny_bert()
     inputs = {name: keras.Input((6,), dtype="int32", name=name) for name in inner.input}
     model = keras.Model(inputs, layers.Dense(3, name="head")(inner(inputs)["pooled_output"]), name="outer")
