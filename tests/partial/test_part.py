@@ -40,6 +40,16 @@ def test_parts_are_equal_if_all_that_says_which_elements_they_are_is():
     assert {part, Part.slices(SHAPE, 0, [-2, -3])} == {part}
 
 
+@given(PARTS, st.sets(st.integers(0, 2), min_size=1), st.sets(st.integers(0, 3), min_size=1))
+def test_what_is_left_at_some_positions(part, rows, columns):
+    positions = [(0, sorted(rows)), (1, sorted(columns))]
+    left = part.at(positions)
+    assert (left.to_mask() == part.to_mask()[np.ix_(sorted(rows), sorted(columns))]).all()
+    if part.axis is not None and not (left.is_none or left.is_all):
+        assert left.axis == part.axis
+    assert part.at([]) == part
+
+
 @given(PARTS)
 def test_config_round_trip_and_sizes(part):
     assert Part.from_config(part.to_config()) == part
