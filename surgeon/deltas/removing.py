@@ -21,18 +21,26 @@ def remove_delta(model: Any, path: str | os.PathLike[str], base: Any) -> None:
         base: The model that the delta was made for. It comes back as it was.
 
     Raises:
-        DeltaError: If the delta is not of this base, or does not lie on the model as it was saved. The model
-            stays as it was.
+        DeltaError: If the delta is not of this base, lies on the base itself, or does not lie on the model as
+            it was saved. The model stays as it was.
 
     Example:
         >>> import pathlib, tempfile, keras, surgeon
         >>> base = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")], name="small")
         >>> tuned = surgeon.rewrite(base, surgeon.freeze("d", "kernel"))
+        >>> _ = tuned.layers[0].bias.assign([1.0, 2.0])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = surgeon.save_delta(tuned, pathlib.Path(folder, "d.safetensors"))
         ...     remove_delta(tuned, pathlib.Path(folder, "d.safetensors"), base)
+        >>> keras.ops.convert_to_numpy(tuned.layers[0].bias).tolist()
+        [0.0, 0.0]
     """
     with load_delta(base, path) as applied:
+        if not applied.has_changed_something:
+            raise DeltaError(
+                f"{applied.source} lies on the base itself, and nothing would come off: "
+                "give the model from before it as the base"
+            )
         there, here = variables_of(base), variables_of(model)
         if there.keys() != here.keys():
             odd = min(there.keys() ^ here.keys())

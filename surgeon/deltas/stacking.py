@@ -77,6 +77,12 @@ class AppliedDelta:
             variables[path].assign(whole)
         self._stack.remove(self)
 
+    @property
+    def has_changed_something(self) -> bool:
+        """Whether an element that stood there before was another one."""
+        weights = self.delta.weights
+        return any(not _same(stood, weights[path].values) for path, stood in self.replaced.items())
+
     def check_on(self, wholes: Mapping[str, Array]) -> None:
         """Check that whole weights have its elements.
 

@@ -8,14 +8,10 @@ from typing import Any
 from surgeon.errors import RuleError
 from surgeon.graph import Node
 from surgeon.library.making import from_config, named
+from surgeon.library.old_head import OldHead
 from surgeon.rules import StructureRule, replace
 from surgeon.rules.replacement import is_layer
-from surgeon.select import Match, chain, isa, last, optional, where
-
-
-def has_weights(node: Node) -> bool:
-    """Whether a layer, that is no model, has weights."""
-    return bool(node.weights) and node.inner is None
+from surgeon.select import Match, chain, isa, optional, where
 
 
 def flattens(node: Node) -> bool:
@@ -27,7 +23,9 @@ def new_head(make: Any) -> StructureRule:
     """Return the rule that replaces the last layer with weights, and the activation after it.
 
     Where the old head is a convolution over one position whose output is then flattened (as in
-    MobileNet), what it read is flattened first, so that the new head can be a Dense.
+    MobileNet), what it read is flattened first, so that the new head can be a Dense. A model without a
+    head (the backbones that `include_top=False` gives) is refused when the plan is made, and so is one
+    with several.
 
     Args:
         make: The new head: a layer, a list of layers, or a function of the match (`match.head` is the
@@ -53,7 +51,7 @@ def new_head(make: Any) -> StructureRule:
             f"not {what}: write new_head(keras.layers.Dense({units}, name='head'))"
         )
     old = chain(
-        head=last(where(has_weights)),
+        head=OldHead(tuple(layers) if all(map(is_layer, layers)) else ()),
         flat=optional(where(flattens)),
         activation=optional(isa("Activation") | isa("Softmax")),
     )
@@ -67,12 +65,6 @@ class _Head:
     make: Any
 
     def __call__(self, match: Match) -> Any:
-        if match.head.class_name.endswith("Normalization"):
-            raise RuleError(
-                f"the last layer with weights is {match.head.class_name} {match.head.path!r}: this model has "
-                "no head. Put one at its end: insert_after(ends(), [keras.layers.GlobalAveragePooling2D(), "
-                "keras.layers.Dense(10, name='head')])"
-            )
         made = self.make(match) if callable(self.make) and not is_layer(self.make) else self.make
         layers = list(made) if isinstance(made, list | tuple) else [made]
         if match.flat is None or not all(map(is_layer, layers)):

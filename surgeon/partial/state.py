@@ -91,7 +91,10 @@ class PartialState(keras.layers.Layer):
     def _move(self, variable: PartialVariable, index: np.ndarray) -> None:
         if variable.index is None or tuple(variable.index.shape) != index.shape:
             count = 0 if variable.index is None else variable.index.shape[0]
-            raise ValueError(f"{variable.path} trains {count} positions here, and {len(index)} in the file")
+            raise ValueError(
+                f"{variable.path} trains {count} positions here, and {len(index)} in the file: "
+                "surgeon.restore(model), which is all stock, takes the weights of either"
+            )
         whole = variable.assembled()
         variable.index.assign(index)
         variable.assign(whole)

@@ -66,8 +66,12 @@ class Surgery:
         editor = GraphEditor(self.graph, str(rule))
         hands = Hands(editor, world, self.templates)
         done = Performed(skipped=_misses(rule, world))
-        # Backwards, so that the numbers of the calls before stay what they are.
-        for target in reversed(targets) if rule.scope == "call" else targets:
+        # Backwards, so that the numbers of the calls before stay what they are, and the paths of what is
+        # inside of a model that gets another name, or is taken apart.
+        backwards = rule.scope == "call" or rule.verb in ("rename", "inline")
+        if rule.verb == "rename":
+            hands.waiting = {target.path: target for target in targets if isinstance(target, Node)}
+        for target in reversed(targets) if backwards else targets:
             done.matched.append(target.path if isinstance(target, Node) else hands.end_of(target))
             try:
                 hands.act(rule, target, alone=len(targets) == 1)

@@ -29,12 +29,17 @@ class Hands:
         editor: The editor of the graph.
         world: The graph as it was before this rule.
         templates: Where new layers are noted.
+
+    Attributes:
+        waiting: By path, the layers to be renamed whose turn is still to come.
     """
 
     def __init__(self, editor: GraphEditor, world: World, templates: list[Template]) -> None:
         self.editor = editor
         self.world = world
         self.templates = templates
+        self.waiting: dict[str, Node] = {}
+        self._aside: dict[str, str] = {}
 
     def act(self, rule: StructureRule, target: Node | Match, *, alone: bool) -> None:
         """Do to one node or block what a rule says.
@@ -223,7 +228,19 @@ class Hands:
             raise Skipped("the function returned None")
         if not isinstance(name, str):
             raise RuleError(f"{rule.failed_on(node)}: a name is text, not {name!r}")
-        self.editor.rename(node.path, name)
+        path = self._aside.pop(node.path, node.path)
+        self.waiting.pop(node.path, None)
+        self._make_way(rule, paths.join(node.path.rpartition("/")[0], name))
+        self.editor.rename(path, name)
+
+    def _make_way(self, rule: StructureRule, path: str) -> None:
+        """Put a layer aside whose name another one gets before it gets its own: names may go round."""
+        there = self.waiting.get(path)
+        if there is None or rule.make_any(there) in (None, there.name):
+            return
+        aside = self.editor.free_name(path, there.name)
+        self._aside[path] = paths.join(path.rpartition("/")[0], aside)
+        self.editor.rename(path, aside)
 
     def _rewire(self, rule: StructureRule, node: Node, calls: Any, *, alone: bool) -> None:
         del alone

@@ -129,7 +129,7 @@ def configure(selector: Target, /, **config: Any) -> StructureRule:
     return StructureRule("configure", as_target("configure", selector), None, config, "layer", caller())
 
 
-def rename(selector: Target, name: str | Callable[[Any], str], /) -> StructureRule:
+def rename(selector: Target, name: str | Callable[[Any], str | None], /) -> StructureRule:
     """Give layers other names.
 
     Args:

@@ -116,6 +116,8 @@ def test_what_does_not_fit_is_one_message_and_nothing_is_written(files):
     assert "is not the base of" in run("apply", files / "two.keras", delta, "-o", out, code=1).stderr
     wrong = run("remove", files / "one.keras", delta, "--base", files / "two.keras", "-o", out, code=1)
     assert "is not the base of" in wrong.stderr
+    itself = run("remove", files / "one.keras", delta, "--base", files / "one.keras", "-o", out, code=1)
+    assert "lies on the base itself, and nothing would come off: give the model from" in itself.stderr
     delta.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert "is not what was written" in run("show", delta, code=1).stderr
     assert not out.exists()

@@ -44,8 +44,11 @@ def test_a_graph_lists_the_weights_of_a_layer_of_several_levels_once():
     model, _ = three_levels()
     graph = sg.to_graph(model)
     assert [weight.path for weight in graph.weights] == ["dense/kernel", "dense/bias"]
-    assert [weight.path for weight in graph["outer"].inner.weights] == ["dense/kernel", "dense/bias"]
+    inner = graph["outer"].inner
+    assert inner is not None
+    assert [weight.path for weight in inner.weights] == ["dense/kernel", "dense/bias"]
     plan = sg.plan(model, sg.remove("dense"))
+    assert plan.after is not None
     assert plan.after.weights == sg.to_graph(plan.apply(model)).weights == ()
 
 

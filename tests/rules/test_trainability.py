@@ -51,7 +51,10 @@ def test_a_list_of_rules_prints_as_it_was_typed():
         "lora('**/query', rank=4)",
     ]
     assert repr(rules) == f"[{', '.join(typed)}]"
-    assert [eval(text, vars(sg)) for text in typed] == rules
+    names = {
+        each: getattr(sg, each) for each in ("freeze", "train", "isa", "channels", "remove", "repeat", "lora")
+    }
+    assert [eval(text, names) for text in typed] == rules
 
 
 def test_the_origin_is_the_line_of_the_caller():

@@ -269,6 +269,44 @@ def test_the_best_weights_come_back_in_another_phase_than_theirs():
     assert_same_weights(kept[0], weights_of(sg.restore(model)))
 
 
+OTHER_SIZES = {
+    "more of a weight": [sg.train("a", kernel=sg.channels([0])), sg.train("a", kernel=sg.channels([0, 1]))],
+    "all of it": [sg.train("a", kernel=sg.elements(4, by="random")), sg.train("a")],
+    "a weight of the same shape": [
+        [sg.train("bn"), sg.train("bn", gamma=sg.channels([0]))],
+        [sg.train("bn"), sg.train("bn", beta=sg.channels([0]))],
+    ],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning")
+@pytest.mark.parametrize("phases", OTHER_SIZES.values(), ids=OTHER_SIZES)
+def test_a_file_of_the_best_weights_fits_the_stock_model_whatever_trained(phases, tmp_path):
+    """Lists of weights do not: their form follows what trains."""
+    model, kept = make(), dict[int, Any]()
+    sg.adjust(model, sg.freeze("**"))
+
+    def keep(epoch, logs):
+        logs["order"] = -epoch
+        kept[epoch] = weights_of(sg.restore(model))
+
+    schedule, file = sg.Schedule([sg.Phase(rules) for rules in phases]), tmp_path / "best.weights.h5"
+    best = keras.callbacks.ModelCheckpoint(
+        file, "order", mode="max", save_best_only=True, save_weights_only=True
+    )
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=keep)
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[schedule.callback(), watch, best])
+    assert any(not same_bits(kept[0][path], kept[1][path]) for path in kept[0])
+    if phases is OTHER_SIZES["more of a weight"]:
+        with pytest.raises(
+            ValueError, match=r"trains 2 positions here, and 1 in the file: surgeon\.restore\("
+        ):
+            model.load_weights(file)
+    plain = sg.restore(model)
+    plain.load_weights(file)
+    assert_same_weights(kept[0], weights_of(plain))
+
+
 WRONG = {
     "a layer": (sg.train("haed"), sg.NoMatchError, "no layer matches 'haed'; close: 'head'"),
     "a weight": (sg.train("head", "kernal"), sg.WeightNameError, "no.* weight 'kernal'; close: 'kernel'"),
