@@ -237,6 +237,18 @@ def _inside(selector: Selector | Pattern, world: World) -> str:
     )
 
 
+def _check_calls(rule: StructureRule, matched: list[Node], world: World) -> None:
+    """Check that the number of a call says which one is meant: each model counts its own."""
+    for path in dict.fromkeys(node.path for node in matched):
+        models = [model for model, graph in world.graphs.items() if any(n.path == path for n in graph)]
+        if len(models) > 1:
+            raise RuleError(
+                f"{rule.origin}: {rule}: {path!r} is called in several models, of which {models[-1]!r} is "
+                "nested in another: no single call of it can be changed; take that apart first: "
+                f"inline({models[-1]!r})"
+            )
+
+
 def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
     """Return the nodes or blocks that a rule is about.
 
@@ -247,11 +259,13 @@ def find_targets(rule: StructureRule, world: World) -> list[Node | Match]:
         if isinstance(rule.selector, Pattern):
             return list(rule.selector.find(world.graphs[""]).required())
         nodes = world.nodes if rule.scope == "call" else first_calls(world.nodes)
-        matched = list(rule.selector.resolved(world).find(nodes))
+        matched: list[Node] = list(rule.selector.resolved(world).find(nodes))
     except NoMatchError as error:
         raise NoMatchError(f"{rule.origin}: {rule}: {_inside(rule.selector, world) or error}") from error
     except RuleError as error:
         raise type(error)(f"{rule.origin}: {rule}: {error}") from error
+    if rule.scope == "call":
+        _check_calls(rule, matched, world)
     if rule.verb == "change_input":
         return _inputs(rule, matched, world)
     if rule.verb == "insert_after":

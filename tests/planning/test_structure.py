@@ -352,3 +352,12 @@ def test_layers_that_come_out_of_nested_models_get_names_of_their_own():
     assert {"deep", "b_deep_1"} == {layer.name for layer in flat.layers if isinstance(layer, keras.Model)}
     numbers = np.ones((2, 4), "float32")
     assert np.allclose(to_numpy(model(numbers)), to_numpy(flat(numbers)))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_single_call_of_a_layer_that_a_nested_model_calls_too_is_refused(index):
+    steps = ("shared", "two_levels", "dense", "shared")
+    model = build(Recipe(tuple(Step(kind) for kind in steps), 1, 1))
+    which = sg.name("shared") & sg.where(lambda node: node.call_index == index)
+    with pytest.raises(sg.RuleError, match=r"'shared' is called in several models.*inline\('outer_tower"):
+        sg.plan(model, sg.insert_after(which, layers.Rescaling(2.0), scope="call"))
