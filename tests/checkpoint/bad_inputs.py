@@ -131,7 +131,7 @@ def _configs() -> Iterator[Bad]:
         "lambda_loss": _model(
             compile_config={"loss": {"class_name": "__lambda__", "config": {"value": "4wA="}}}
         ),
-        "tfsm": _model(_layer("TFSMLayer", {"filepath": "/tmp/saved"})),
+        "tfsm": _model(_layer("TFSMLayer", {"filepath": "saved"})),
         "torch_module": _model(_layer("TorchModuleWrapper", {"module": "gASVAAAA"})),
         "jax_layer": _model(_layer("JaxLayer", {"call_fn": "x"})),
     }.items():
