@@ -9,6 +9,7 @@ from typing import Any
 from surgeon.errors import RuleError
 from surgeon.planning.asks import weight_sites
 from surgeon.planning.matching import what_it_means
+from surgeon.planning.models_own import check_models_own, models_own
 from surgeon.roundtrip import sites, to_graph
 from surgeon.rules import TrainabilityRule
 from surgeon.select import Selector, World
@@ -29,14 +30,16 @@ def check_rules(model: Any, rules: Iterable[TrainabilityRule]) -> None:
         NoMatchError: If a rule matches nothing; names near misses.
         WeightNameError: If a named weight is in none of the matched layers.
         SelectionError: If a selection does not fit a weight.
+        ModelError: If a rule means a weight that a model owns itself.
     """
     graph = to_graph(model)
     nodes, weights = sites(graph), weight_sites(graph).values()
-    world = World(graph, nodes)
+    world, own = World(graph, nodes), models_own(graph)
     for rule in rules:
         if _asks_a_predicate(rule.selector):
             continue
-        _, spoken = what_it_means(rule, nodes, world, weights)
+        matched, spoken = what_it_means(rule, nodes, world, weights)
+        check_models_own(rule, own, matched, nodes)
         for site in spoken:
             selection = rule.selections.get(site.name)
             if selection is not None and selection.over == "weight":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surgeon.errors import RuleError
+from surgeon.errors import ModelError, RuleError
 from surgeon.planning import adjust, check_rules
 from surgeon.rules import TrainabilityRule, as_rules
 from surgeon.schedules.backup import read_backup, write_backup
@@ -110,6 +110,7 @@ class Schedule:
 
         Raises:
             RuleError: If a layer or a weight is not there, or a selection does not fit; names the phase.
+            ModelError: If a rule means a weight that a model owns itself.
 
         Example:
             >>> import keras, surgeon
@@ -122,7 +123,7 @@ class Schedule:
         for number, phase in enumerate(self.phases, 1):
             try:
                 check_rules(model, phase.rules)
-            except RuleError as error:
+            except (ModelError, RuleError) as error:
                 raise type(error)(f"phase {number}: {error}") from error
 
     def run(

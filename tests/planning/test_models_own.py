@@ -62,6 +62,12 @@ def test_they_count_and_other_weights_freeze(make):
     assert [weight.name for weight in tuned.trainable_variables] == ["temperature"]
 
 
+def test_a_schedule_tells_of_them_before_its_first_phase():
+    schedule = sg.Schedule([sg.Phase(sg.freeze("head", "bias")), sg.Phase(sg.freeze("**"))])
+    with pytest.raises(sg.ModelError, match=r"phase 2: .*the model itself owns 'temperature'"):
+        next(schedule.run(plain()))
+
+
 def test_what_does_not_train_is_no_obstacle():
     model = Tempered()
     model.temperature.trainable = False
