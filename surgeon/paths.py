@@ -18,7 +18,18 @@ from surgeon import _keras
 STATE = "surgeon_state"
 """Attribute under which a partly trainable layer keeps its own tensors; no path leads there."""
 
+_COUNTED = re.compile(r"_\d+(?=/|$)")
 _AUTOMATIC_NAME = re.compile(r"(keras_)?variable(_\d+)?")
+
+
+def uncounted(path: str) -> str:
+    """Return a path without the numbers that Keras counts up in the names of a process (`dense_17`).
+
+    Example:
+        >>> uncounted("encoder_2/dense_17/kernel")
+        'encoder/dense/kernel'
+    """
+    return _COUNTED.sub("", path)
 
 
 def join(*parts: str) -> str:

@@ -6,6 +6,7 @@ a class is refused unless its module is one of those in which models are made.
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -31,6 +32,7 @@ _PREFIXES = tuple(
     )
 )
 _FUNCTIONS = {"keras.activations", "keras.losses", "keras.metrics", "keras.initializers"}
+_NO_PART = {"get", "serialize", "deserialize"}
 _RUN_CODE = {
     "Lambda",
     "TFSMLayer",
@@ -117,14 +119,9 @@ def _check_class(path: str, name: str, item: Mapping[str, Any], allowed: Collect
             "with --import (imports=[…])"
         )
     if name == "function":
-        # An activation that was registered is named with its package in its config.
-        home, in_package, _ = str(item.get("config")).partition(">")
-        is_ours = bool(in_package) and (home in ("surgeon", "keras") or bool(allowed))
-        known = module in _FUNCTIONS or (module == "builtins" and (is_registered or is_ours))
-        if not (known or _vouched(module, allowed)):
-            raise ValueError(
-                f"{where}: the function {item.get('config')!r} of {module!r} is not one of a model"
-            )
+        _check_function(
+            where, module, str(item.get("config")), is_registered=bool(is_registered), allowed=allowed
+        )
         return
     if module in (None, "", "builtins"):  # as in legacy files: Keras then looks among its own classes alone
         return
@@ -133,6 +130,27 @@ def _check_class(path: str, name: str, item: Mapping[str, Any], allowed: Collect
         raise ValueError(
             f"{where}: {name} of module {module!r} is no class of a Keras model; if it is yours, name the "
             "module that defines it with --import (imports=[…])"
+        )
+
+
+def _check_function(
+    where: str, module: str | None, name: str, *, is_registered: bool, allowed: Collection[str]
+) -> None:
+    # An activation that was registered is named with its package in its config.
+    package, in_package, _ = name.partition(">")
+    if module == "builtins":
+        # By a bare name Keras looks among its own losses, metrics and activations; releases of it have then
+        # looked among Python's own functions, too.
+        is_ours = package in ("surgeon", "keras") or bool(allowed)
+        is_bare = name.isidentifier() and name not in _NO_PART and not hasattr(builtins, name)
+        known = is_registered or (is_ours if in_package else is_bare)
+    else:
+        known = module in _FUNCTIONS
+    if not (known or _vouched(module, allowed)):
+        raise ValueError(
+            f"{where}: the function {name!r} of {module!r} is not one of a model; if it is yours, register "
+            "it (keras.saving.register_keras_serializable) and name the module that defines it with --import "
+            "(imports=[…])"
         )
 
 

@@ -161,4 +161,7 @@ def import_modules(names: Iterable[str]) -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise CheckpointError(f"cannot import {name!r}, which --import asks for: {error}") from error
+            raise CheckpointError(
+                f"cannot import {name!r}, which --import asks for: {error}. Modules are looked for "
+                "among what is installed, and in the folders of PYTHONPATH: PYTHONPATH=. adds this one"
+            ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,14 +11,13 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 
+from surgeon import paths
 from surgeon.deltas.delta import Array, Delta, array_of, bits, variables_of
 from surgeon.deltas.files import read_delta
 from surgeon.errors import DeltaConflictError, DeltaError, near_misses
 
 SHOWN = 5
 """How many weights an error names before it only counts the rest."""
-
-_COUNTED = re.compile(r"_\d+(?=/|$)")
 
 
 @dataclass(eq=False)
@@ -176,8 +174,8 @@ def load_delta(model: Any, path: str | os.PathLike[str]) -> AppliedDelta:
 
 def _renamed(delta: Delta, variables: Mapping[str, Any], source: str) -> Delta:
     """Return the delta under the paths of a model, whose automatic names may count from elsewhere."""
-    if delta.weights.keys() != variables.keys() and [*map(_uncounted, delta.weights)] == [
-        *map(_uncounted, variables)
+    if delta.weights.keys() != variables.keys() and [*map(paths.uncounted, delta.weights)] == [
+        *map(paths.uncounted, variables)
     ]:
         delta = Delta(dict(zip(variables, delta.weights.values(), strict=True)))
     for path in [
@@ -197,10 +195,6 @@ def _renamed(delta: Delta, variables: Mapping[str, Any], source: str) -> Delta:
                 f"and {weight.dtype} {weight.part.shape} in the delta"
             )
     return delta
-
-
-def _uncounted(path: str) -> str:
-    return _COUNTED.sub("", path)
 
 
 def _base_of(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from surgeon import paths
 from surgeon.errors import PlanError, near_misses
 from surgeon.graph import ModelGraph
 from surgeon.roundtrip import sites
@@ -53,6 +54,11 @@ class Architecture:
         for path, layer in self.layers.items():
             if path not in other.layers:
                 close = near_misses(path, other.layers)
+                if [*map(paths.uncounted, self.layers)] == [*map(paths.uncounted, other.layers)]:
+                    close += (
+                        "; Keras counts such names up within a process: name the layers, or call "
+                        "keras.backend.clear_session() before each model is built or loaded"
+                    )
                 raise PlanError(f"the plan was made for another model: this one has no layer {path!r}{close}")
             if list(other.layers[path]) != list(layer):
                 raise PlanError(

@@ -110,7 +110,7 @@ def checked_choice(
         return checked_amount(kind, which, by, seed, over, keep)
     given = {"by": (by, None), "seed": (seed, None), "over": (over, "weight"), "keep": (keep, None)}
     for key, (value, default) in given.items():
-        if value != default:
+        if value != default and not isinstance(which, str):  # a text says nothing
             raise SelectionError(
                 f"{kind}(...) has {key}={value!r}, but it already says which: {key}={value!r} belongs to a "
                 "count or a fraction"

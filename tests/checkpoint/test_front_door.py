@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import struct
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,6 +58,27 @@ def test_a_sound_archive_passes_and_is_identified(keras_file):
 def test_deflated_members_and_assets_pass(keras_file):
     content = {**members(), "assets/": b"", "assets/lookup/vocabulary.txt": b"a\nb\n"}
     admit(write(keras_file, archive(content, compression=zipfile.ZIP_DEFLATED)), Kind.KERAS)
+
+
+def compiled_with(loss: str) -> bytes:
+    """Return an archive of which the loss is the function of this name, as Keras writes it."""
+    named = {"module": "builtins", "class_name": "function", "config": loss, "registered_name": "function"}
+    config = {**json.loads(CONFIG), "compile_config": {"loss": named}}
+    return archive({**members(), "config.json": json.dumps(config).encode()})
+
+
+def test_functions_of_keras_pass_by_name(keras_file):
+    for module in (keras.losses, keras.metrics, keras.activations):
+        for name, value in vars(module).items():
+            if inspect.isfunction(value) and name not in ("get", "serialize", "deserialize"):
+                admit(write(keras_file, compiled_with(name)), Kind.KERAS)
+
+
+@pytest.mark.parametrize("name", ["eval", "open", "__import__", "get", "deserialize", "os.system", "my>loss"])
+def test_functions_of_python_and_of_others_do_not(keras_file, name):
+    reason = refusal(keras_file, compiled_with(name))
+    assert f"compile_config/loss: the function {name!r} of 'builtins' is not one of a model" in reason
+    assert "--import" in reason
 
 
 def test_a_member_that_is_there_twice(keras_file):

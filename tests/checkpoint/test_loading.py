@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import surgeon as sg
 from surgeon.checkpoint import open_model
 
 
@@ -51,3 +52,23 @@ def test_the_optimizer_of_the_weights_comes_along(tmp_path, architecture):
     assert int(model.optimizer.iterations) == 2
     for mine, theirs in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
         assert np.array_equal(mine.numpy(), theirs.numpy()), mine.path
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_losses_and_metrics_that_are_functions_of_keras(tmp_path, suffix):
+    """They are written by a bare name, also those that a legacy file had as text."""
+    model = trained_model(1)
+    loss, metric = keras.losses.mean_squared_error, keras.metrics.categorical_accuracy
+    if suffix == ".h5":
+        loss, metric = loss.__name__, metric.__name__
+    model.compile("adam", loss, metrics=[metric])
+    model.save(tmp_path / f"model{suffix}")
+    tuned = sg.rewrite(open_model(tmp_path / f"model{suffix}"), sg.train("head", kernel=sg.channels([0])))
+    tuned.save(tmp_path / "tuned.keras")
+    again = open_model(tmp_path / "tuned.keras")
+    x, y = np.ones((2, 4)), np.eye(2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        result = sg.convert(tmp_path, sg.freeze("head", "bias"), tmp_path / "out")
+    assert not result.failed
+    assert again.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0))

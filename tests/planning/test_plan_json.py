@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import pytest
 
 import surgeon as sg
@@ -29,3 +30,10 @@ def test_a_plan_that_speaks_of_a_weight_that_is_not_there_is_refused():
     text = sg.plan(model, sg.freeze(name)).to_json().replace(f"{name}/kernel", f"{name}/kernal")
     with pytest.raises(sg.PlanError, match=f"no weight '{name}/kernal'; close: '{name}/kernel'"):
         sg.Plan.from_json(text).apply(model)
+
+
+def test_names_that_keras_counted_on_are_the_reason_why_a_plan_does_not_fit():
+    models = [keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]) for _ in range(2)]
+    plan = sg.plan(models[0], sg.freeze("*"))
+    with pytest.raises(sg.PlanError, match=r"no layer 'dense'; close: 'dense_1'; Keras counts such names up"):
+        plan.apply(models[1])

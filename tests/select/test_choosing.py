@@ -31,6 +31,7 @@ from surgeon.select import channels, elements, rows
         (2, {"by": "random", "seed": -1}, r"a seed is a whole number from 0 up, not -1"),
         (2, {"by": "random", "seed": True}, r"a seed is a whole number from 0 up, not True"),
         (2, {"by": "random", "seed": 0.5}, r"a seed is a whole number from 0 up, not 0\.5"),
+        ("10%", {"by": "magnitude"}, r"a fraction, a count, .* not '10%'"),
         ([0], {"by": "random"}, r"has by='random', but it already says which"),
         ([0], {"seed": 3}, r"has seed=3, but it already says which"),
         (slice(2), {"by": "random"}, r"has by='random', but it already says which"),
