@@ -18,7 +18,7 @@ def test_the_first_rule_passes_its_test(monkeypatch):
     rule, test = (textwrap.dedent(text) for text in BLOCK.findall(GUIDE))
     module = ModuleType("surgeon.library.embeddings")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(rule, "embeddings.py", "exec"), vars(module))
+    exec(compile(rule, "<embeddings.py>", "exec"), vars(module))
     assert doctest.testmod(module).failed == 0
     names: dict[str, object] = {}
     exec(compile(test, "test_embeddings.py", "exec"), names)

@@ -6,7 +6,8 @@ conversion   the run: sources -> jobs -> outcomes -> report
 ├── per_file         one file: by the byte path, or front door -> worker -> front door
 │   ├── bytepath         plan, recipe, derivation, executor, reading, streams, archive, store: no Keras
 │   ├── asking           a worker is asked, and its answer may end the work on the file
-│   └── front_door       zip_check, json_check, config_check, describing, shards, hdf5, budgets
+│   └── front_door       zip_check, json_check, config_check, keras_functions, describing, shards,
+│       │                hdf5, budgets
 ├── engine           several files at a time; ray_engine: on a cluster
 │   └── worker_process   -> worker -> surgery -> loading, legacy_config; tracing makes the byte plans
 ├── rehearsal        what a run would do; watching: how far it is

@@ -6,12 +6,12 @@ a class is refused unless its module is one of those in which models are made.
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from surgeon.checkpoint.budgets import Budgets
+from surgeon.checkpoint.keras_functions import FUNCTIONS
 
 _MODULES = {
     "keras",
@@ -31,8 +31,7 @@ _PREFIXES = tuple(
         *("metrics", "models", "ops", "optimizers", "quantizers", "random", "regularizers"),
     )
 )
-_FUNCTIONS = {"keras.activations", "keras.losses", "keras.metrics", "keras.initializers"}
-_NO_PART = {"get", "serialize", "deserialize"}
+_FUNCTIONS = {"builtins", "keras.activations", "keras.losses", "keras.metrics"}
 _RUN_CODE = {
     "Lambda",
     "TFSMLayer",
@@ -119,9 +118,7 @@ def _check_class(path: str, name: str, item: Mapping[str, Any], allowed: Collect
             "with --import (imports=[…])"
         )
     if name == "function":
-        _check_function(
-            where, module, str(item.get("config")), is_registered=bool(is_registered), allowed=allowed
-        )
+        _check_function(where, module, item.get("config"), allowed)
         return
     if module in (None, "", "builtins"):  # as in legacy files: Keras then looks among its own classes alone
         return
@@ -133,24 +130,20 @@ def _check_class(path: str, name: str, item: Mapping[str, Any], allowed: Collect
         )
 
 
-def _check_function(
-    where: str, module: str | None, name: str, *, is_registered: bool, allowed: Collection[str]
-) -> None:
-    # An activation that was registered is named with its package in its config.
-    package, in_package, _ = name.partition(">")
-    if module == "builtins":
-        # By a bare name Keras looks among its own losses, metrics and activations; releases of it have then
-        # looked among Python's own functions, too.
-        is_ours = package in ("surgeon", "keras") or bool(allowed)
-        is_bare = name.isidentifier() and name not in _NO_PART and not hasattr(builtins, name)
-        known = is_registered or (is_ours if in_package else is_bare)
-    else:
-        known = module in _FUNCTIONS
-    if not (known or _vouched(module, allowed)):
+def _check_function(where: str, module: str | None, name: Any, allowed: Collection[str]) -> None:
+    """Judge a function by its name alone: that, and no `registered_name`, is what Keras looks up."""
+    known = False
+    if isinstance(name, str):
+        package, is_registered, _ = name.partition(">")
+        is_ours = bool(is_registered) and package in ("surgeon", "keras")
+        # With a module of the user's also bare names: of what it registers, Keras before 3.7 wrote no more.
+        by_name = is_ours or bool(allowed) if module == "builtins" else False
+        known = (module in _FUNCTIONS and name in FUNCTIONS) or by_name or _vouched(module, allowed)
+    if not known:
         raise ValueError(
-            f"{where}: the function {name!r} of {module!r} is not one of a model; if it is yours, register "
-            "it (keras.saving.register_keras_serializable) and name the module that defines it with --import "
-            "(imports=[…])"
+            f"{where}: the function {name!r:.80} of {module!r} is not one of a model; if it is yours, "
+            "register it (keras.saving.register_keras_serializable) and name the module that defines it "
+            "with --import (imports=[…])"
         )
 
 

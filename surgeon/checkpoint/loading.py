@@ -111,10 +111,11 @@ def _load_legacy(path: Path, *, compiled: bool) -> Any:
     with _repaired(path) as file:
         try:
             return keras.saving.load_model(file, safe_mode=True, compile=compiled)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             if not compiled:
                 raise
-            # Keras 3 cannot read what it wrote for `loss="mse"` here. The model itself may be sound.
+            # Keras 3 cannot read what it wrote for `loss="mse"` here, nor for a function that nobody
+            # registered. The model itself may be sound.
             model = keras.saving.load_model(file, safe_mode=True, compile=False)
             text = " ".join(str(error).split())
             warnings.warn(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from surgeon import paths
 from surgeon.partial.part import Part
-
-_COUNT = re.compile(r"_\d+(?=/|$)")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Spec:
             layers: Paths of all layers inside of that, in order.
         """
         now = tuple(layers)
-        if now == self.layers or [*map(_uncounted, now)] != [*map(_uncounted, self.layers)]:
+        if now == self.layers or [*map(paths.uncounted, now)] != [*map(paths.uncounted, self.layers)]:
             return self
         new = {"": "", **dict(zip(self.layers, now, strict=True))}
         if any(path not in new for path in self.named):
@@ -82,7 +80,3 @@ class Spec:
         weights = {path: part if isinstance(part, str) else Part.from_config(part) for path, part in given}
         still, split = (frozenset(config.get(key, ())) for key in ("still", "split"))
         return cls(weights, still, split, tuple(config.get("layers", ())))
-
-
-def _uncounted(path: str) -> str:
-    return _COUNT.sub("", path)

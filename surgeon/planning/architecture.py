@@ -51,14 +51,16 @@ class Architecture:
         """
         if self.layers == other.layers and self.edges == other.edges:
             return
+        if self.layers.keys() != other.layers.keys() and self._uncounted() == other._uncounted():
+            path, now = next((a, b) for a, b in zip(self.layers, other.layers, strict=True) if a != b)
+            raise PlanError(
+                f"the plan was made for another model: {path!r} is called {now!r} here. Keras counts such "
+                "names up within a process: name the layers, or call keras.backend.clear_session() before "
+                "each model is built or loaded"
+            )
         for path, layer in self.layers.items():
             if path not in other.layers:
                 close = near_misses(path, other.layers)
-                if [*map(paths.uncounted, self.layers)] == [*map(paths.uncounted, other.layers)]:
-                    close += (
-                        "; Keras counts such names up within a process: name the layers, or call "
-                        "keras.backend.clear_session() before each model is built or loaded"
-                    )
                 raise PlanError(f"the plan was made for another model: this one has no layer {path!r}{close}")
             if list(other.layers[path]) != list(layer):
                 raise PlanError(
@@ -69,6 +71,9 @@ class Architecture:
         if extra:
             raise PlanError(f"the plan was made for another model: the layer {extra[0]!r} is not in the plan")
         raise PlanError("the plan was made for another model: the same layers are joined in another way")
+
+    def _uncounted(self) -> list[tuple[str, list[Any]]]:
+        return [(paths.uncounted(path), list(layer)) for path, layer in self.layers.items()]
 
 
 def _say(layer: Any) -> str:

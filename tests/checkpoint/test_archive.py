@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 
 import pytest
@@ -44,3 +45,10 @@ def test_what_does_not_fit_into_32_bits(limit, tmp_path, monkeypatch):
         offsets = {info.filename: info.header_offset for info in opened.infolist()}
     for name, data in MEMBERS.items():
         assert versions[name] == (45 if len(data) >= limit or offsets[name] >= limit else 20)
+        # `zipfile` reads the sizes of the list at the end alone; other readers those before the member, too.
+        ahead = path.read_bytes()[offsets[name] :]
+        of_name, of_extra = struct.unpack_from("<2H", ahead, 26)
+        assert of_extra == (20 if len(data) >= limit else 0)
+        if of_extra:
+            found = struct.unpack_from("<2H2Q", ahead, 30 + of_name)
+            assert found == (1, 16, len(data), len(data))

@@ -60,23 +60,36 @@ def test_deflated_members_and_assets_pass(keras_file):
     admit(write(keras_file, archive(content, compression=zipfile.ZIP_DEFLATED)), Kind.KERAS)
 
 
-def compiled_with(loss: str) -> bytes:
+def compiled_with(loss: object, registered: str | None = "function") -> bytes:
     """Return an archive of which the loss is the function of this name, as Keras writes it."""
-    named = {"module": "builtins", "class_name": "function", "config": loss, "registered_name": "function"}
+    named = {"module": "builtins", "class_name": "function", "config": loss, "registered_name": registered}
     config = {**json.loads(CONFIG), "compile_config": {"loss": named}}
     return archive({**members(), "config.json": json.dumps(config).encode()})
 
 
 def test_functions_of_keras_pass_by_name(keras_file):
-    for module in (keras.losses, keras.metrics, keras.activations):
-        for name, value in vars(module).items():
-            if inspect.isfunction(value) and name not in ("get", "serialize", "deserialize"):
-                admit(write(keras_file, compiled_with(name)), Kind.KERAS)
+    found = [
+        {name for name, value in vars(module).items() if inspect.isfunction(value)}
+        for module in (keras.losses, keras.metrics, keras.activations)
+    ]
+    for name in set().union(*found) - {"get", "serialize", "deserialize"}:
+        admit(write(keras_file, compiled_with(name)), Kind.KERAS)
 
 
-@pytest.mark.parametrize("name", ["eval", "open", "__import__", "get", "deserialize", "os.system", "my>loss"])
-def test_functions_of_python_and_of_others_do_not(keras_file, name):
-    reason = refusal(keras_file, compiled_with(name))
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("eval", "open", "__import__", "get", "deserialize", "os.system", "my>loss", "my_loss", "Adam"),
+        *(None, float("nan"), ["mean_squared_error"], {"hinge": 1}),
+    ],
+)
+@pytest.mark.parametrize("registered", ["function", "keras>x", "my>loss", None])
+def test_functions_of_python_and_of_others_do_not(keras_file, name, registered):
+    """Not by a bare name either, nor under the cover of another one: Keras finds all that is registered."""
+    reason = refusal(keras_file, compiled_with(name, registered))
+    if registered == "my>loss":
+        assert "my>loss is a class of 'my'" in reason
+        return
     assert f"compile_config/loss: the function {name!r} of 'builtins' is not one of a model" in reason
     assert "--import" in reason
 

@@ -72,3 +72,15 @@ def test_losses_and_metrics_that_are_functions_of_keras(tmp_path, suffix):
         result = sg.convert(tmp_path, sg.freeze("head", "bias"), tmp_path / "out")
     assert not result.failed
     assert again.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0))
+
+
+def test_a_legacy_file_with_a_loss_of_the_users_own(tmp_path):
+    def own(truth, guess):
+        return keras.ops.mean(keras.ops.abs(truth - guess))
+
+    model = trained_model(1)
+    model.compile("adam", own)
+    model.save(tmp_path / "model.h5")
+    with pytest.warns(UserWarning, match="loss, metrics and optimizer are dropped"):
+        opened = open_model(tmp_path / "model.h5")
+    assert np.array_equal(opened.get_layer("head").kernel, model.get_layer("head").kernel)

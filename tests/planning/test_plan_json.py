@@ -33,7 +33,18 @@ def test_a_plan_that_speaks_of_a_weight_that_is_not_there_is_refused():
 
 
 def test_names_that_keras_counted_on_are_the_reason_why_a_plan_does_not_fit():
-    models = [keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]) for _ in range(2)]
-    plan = sg.plan(models[0], sg.freeze("*"))
-    with pytest.raises(sg.PlanError, match=r"no layer 'dense'; close: 'dense_1'; Keras counts such names up"):
-        plan.apply(models[1])
+    models = [
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(2)]) for _ in range(2)
+    ]
+    reason = r"'dense' is called 'dense_2' here\. Keras counts such names up"
+    with pytest.raises(sg.PlanError, match=reason):
+        sg.plan(models[0], sg.freeze("*")).apply(models[1])
+
+
+def test_other_names_and_other_shapes_are_no_matter_of_counting():
+    narrow, wide = (
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(units, name=f"block_{units}")])
+        for units in (3, 5)
+    )
+    with pytest.raises(sg.PlanError, match=r"no layer 'block_3'; close: 'block_5'$"):
+        sg.plan(narrow, sg.freeze("*")).apply(wide)
