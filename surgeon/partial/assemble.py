@@ -1,11 +1,13 @@
 """Putting a weight together from its frozen and its trainable part, and taking it apart.
 
 All tensors here are plain backend tensors. `index` has dtype int32 and holds positions along
-`axis`, or positions of single elements in C order where `axis` is `None`.
+`axis`, or positions of single elements in C order where `axis` is `None`. `places` has the shape of the
+whole weight and dtype int32: where in the compact part an element lies, or -1 where it is frozen.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ from keras import ops
 
 from surgeon import _keras
 from surgeon.partial.gradients import Tensors, with_gradient
+from surgeon.partial.part import Part
 
 
 def gather(full: Any, index: Any, axis: int | None) -> Any:
@@ -30,6 +33,27 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
     return _keras.compiled_if_large(_scatter_slices, base, compact, index, axis=axis)
+
+
+def looks_up(part: Part) -> bool:
+    """Whether a part's elements are many enough that each is looked up in `places`, which costs memory.
+
+    A scatter takes time for each element that trains, a choice for each that there is: from one half on
+    it is the faster one, and where nothing is large neither is felt.
+    """
+    count = math.prod(part.shape)
+    return part.kind == "elements" and count >= _keras.LARGE and 2 * part.size > count
+
+
+def places_of(shape: tuple[int, ...], index: Any) -> Any:
+    """Return a numpy array that says of each element where in the compact part it lies, or -1."""
+    places = np.full(math.prod(shape), -1, "int32")
+    places[index] = np.arange(len(index))
+    return places.reshape(shape)
+
+
+def _choose_elements(base: Any, compact: Any, places: Any) -> Any:
+    return ops.where(places >= 0, ops.take(compact, ops.maximum(places, 0), axis=0), base)
 
 
 def _gather_elements(full: Any, index: Any) -> Any:
@@ -75,13 +99,19 @@ def positions(index: Any, count: int) -> tuple[Any, Any]:
     return ordinal > 0, ops.maximum(ordinal - 1, 0)
 
 
-def assemble(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
-    """Return the whole weight; its gradient goes to `compact` alone, as one gather."""
+def assemble(base: Any, compact: Any, index: Any, axis: int | None, places: Any = None) -> Any:
+    """Return the whole weight; its gradient goes to `compact` alone, as one gather.
 
-    def forward(compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
-        return scatter(base, compact, index, axis), (index,)
+    With `places`, each element is looked up there and nothing is scattered.
+    """
+
+    def forward(compact: Any, base: Any, index: Any, places: Any = None) -> tuple[Any, Tensors]:
+        if places is None:
+            return scatter(base, compact, index, axis), (index,)
+        return _keras.compiled_if_large(_choose_elements, base, compact, places), (index,)
 
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         return (gather(upstream, saved[0], axis),)
 
-    return with_gradient(forward, backward, (compact,), (base, index))
+    constants = (base, index) if places is None else (base, index, places)
+    return with_gradient(forward, backward, (compact,), constants)

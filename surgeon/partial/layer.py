@@ -50,6 +50,16 @@ class PartialLayer:
         last = () if state is None else {id(v) for v in state.held.values() if v.compact is not None}
         return sorted(weights, key=lambda v: id(v) in last)
 
+    def __dir__(self) -> list[str]:
+        """Return the names of attributes, by which Keras finds what has a place in a file.
+
+        A state that selects nothing is left out: an empty group in a `.weights.h5` file would move all the
+        arrays behind it.
+        """
+        state = getattr(self, paths.STATE, None)
+        selects = state is not None and any(v.index is not None for v in state.held.values())
+        return [name for name in super().__dir__() if selects or name != paths.STATE]
+
     @property
     def trainable(self) -> bool:
         """False while a layer that was frozen as a whole runs, whatever flag was set since."""

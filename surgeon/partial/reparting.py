@@ -42,7 +42,7 @@ def repart(root: Any, parts: Mapping[str, Part], still: frozenset[str]) -> bool:
     rebuilt = {path.rpartition("/")[0] for path in changed if path not in moved}
     for path in moved:
         if path.rpartition("/")[0] not in rebuilt:
-            _move(_variable(layers, path), parts[path].index)
+            _variable(layers, path).move(parts[path].index)
     held_still = {path for path, layer in layers.items() if vars(layer).get(STILL)}
     for path in held_still - still:
         vars(layers[path]).pop(STILL)
@@ -68,12 +68,6 @@ def _alike(one: Part, other: Part) -> bool:
 def _variable(layers: Mapping[str, Any], path: str) -> Any:
     layer, _, name = path.rpartition("/")
     return paths.own_weights(layers[layer])[name]
-
-
-def _move(variable: PartialVariable, index: Any) -> None:
-    whole = variable.assembled()
-    variable.index.assign(index)
-    variable.assign(whole)
 
 
 def _rebuild(

@@ -43,24 +43,31 @@ class PartialState(keras.layers.Layer):
             source, shape=part.shape, name=f"{name}_frozen", trainable=False, **shared
         )
         _keras.track_variable(self, base)
-        compact = index = None
+        compact = index = places = None
         if not part.is_none:
-            positions = part.index.astype("int32")
-            index = _keras.make_variable(
-                lambda shape, dtype=None: _keras.convert_to_tensor(positions, dtype=dtype),
-                like=stock, shape=positions.shape, dtype="int32", name=f"{name}_index", trainable=False,
-            )  # fmt: skip
+            index = self._integers(part.index, stock, f"{name}_index")
+            if assemble.looks_up(part):
+                places = self._integers(assemble.places_of(part.shape, part.index), stock, f"{name}_places")
             compact = _keras.make_variable(
                 lambda shape, dtype=None: assemble.gather(_keras.read(base), _keras.read(index), part.axis),
                 shape=part.compact_shape, name=stock.name, trainable=True, **shared,
             )  # fmt: skip
-            _keras.track_variable(self, index)
             _keras.track_variable(self, compact)
             # Legacy `.h5` files name their datasets by path, and the whole weight has that of the stock one.
             _keras.set_path(compact, f"{stock.path}_trainable")
-        variable = PartialVariable(stock, part, owner, base, compact, index)
+        variable = PartialVariable(stock, part, owner, base, compact, index, places)
         carry_penalties(variable)
         self.held[name] = variable
+        return variable
+
+    def _integers(self, values: np.ndarray, stock: Any, name: str) -> Any:
+        """Return a tracked variable with these positions, where the stock weight lies."""
+        positions = values.astype("int32")
+        variable = _keras.make_variable(
+            lambda shape, dtype=None: _keras.convert_to_tensor(positions, dtype=dtype),
+            like=stock, shape=positions.shape, dtype="int32", name=name, trainable=False,
+        )  # fmt: skip
+        _keras.track_variable(self, variable)
         return variable
 
     @property
@@ -89,15 +96,14 @@ class PartialState(keras.layers.Layer):
             self._move(self.held[name], np.asarray(store[name]))
 
     def _move(self, variable: PartialVariable, index: np.ndarray) -> None:
-        if variable.index is None or tuple(variable.index.shape) != index.shape:
-            count = 0 if variable.index is None else variable.index.shape[0]
+        if variable.index is None:
+            return  # frozen here as a whole: it takes the file's values, wherever they trained
+        if tuple(variable.index.shape) != index.shape:
             raise ValueError(
-                f"{variable.path} trains {count} positions here, and {len(index)} in the file: "
-                "surgeon.restore(model), which is all stock, takes the weights of either"
+                f"{variable.path} trains {variable.index.shape[0]} positions here, and {len(index)} in the "
+                "file: surgeon.restore(model), which is all stock, takes the weights of either"
             )
-        whole = variable.assembled()
-        variable.index.assign(index)
-        variable.assign(whole)
+        variable.move(index)
 
     def get_config(self) -> Mapping[str, Any]:
         """Return the stock config; what is held is said by the layer around it."""

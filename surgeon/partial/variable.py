@@ -21,7 +21,9 @@ class PartialVariable(_keras.ComposedVariable):
 
     * `base`: the whole weight in a variable *created* with `trainable=False`,
     * `compact`: a trainable variable with just the trainable elements, or `None`,
-    * `index`: where they go, or `None`.
+    * `index`: where they go, or `None`,
+    * `places`: the other way round, what goes to each element of a large weight of which more than half
+      of the single elements train, or `None`.
 
     `owner` is the layer that holds these; a layer that is tied to the weight reads it there.
 
@@ -30,7 +32,9 @@ class PartialVariable(_keras.ComposedVariable):
     trainable positions is never read.
     """
 
-    def __init__(self, stock: Any, part: Part, owner: Any, base: Any, compact: Any, index: Any) -> None:
+    def __init__(
+        self, stock: Any, part: Part, owner: Any, base: Any, compact: Any, index: Any, places: Any = None
+    ) -> None:
         # The base class would create storage of its own, so its fields are set one by one.
         self._name, self._path = stock.name, stock.path
         self._dtype, self._shape, self._ndim = _keras.stored_dtype(stock), part.shape, len(part.shape)
@@ -40,7 +44,7 @@ class PartialVariable(_keras.ComposedVariable):
         self._trainable, self._overwrite_with_gradient = False, False
         self._initializer = self._layout = None
         self._axis, self._kind = part.axis, part.kind
-        self.owner, self.base, self.compact, self.index = owner, base, compact, index
+        self.owner, self.base, self.compact, self.index, self.places = owner, base, compact, index, places
 
     @property
     def part(self) -> Part:
@@ -61,7 +65,20 @@ class PartialVariable(_keras.ComposedVariable):
         if self.compact is None:
             return _keras.read(self.base)
         base, compact, index = (_keras.read(v) for v in (self.base, self.compact, self.index))
-        return assemble.assemble(base, compact, index, self._axis)
+        places = None if self.places is None else _keras.read(self.places)
+        return assemble.assemble(base, compact, index, self._axis, places)
+
+    def move(self, index: Any) -> None:
+        """Let as many other positions train; no value of the whole weight changes.
+
+        Args:
+            index: The positions, a numpy array of the shape that `index` has.
+        """
+        whole = self.assembled()
+        self.index.assign(index)
+        if self.places is not None:
+            self.places.assign(assemble.places_of(tuple(self._shape), index))
+        self.assign(whole)
 
     @property
     def value(self) -> Any:

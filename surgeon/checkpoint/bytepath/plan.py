@@ -19,7 +19,7 @@ from surgeon.checkpoint.bytepath.derivation import Derivation
 from surgeon.checkpoint.bytepath.recipe import Recipe
 from surgeon.errors import PlanError, RuleError
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
