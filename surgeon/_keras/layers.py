@@ -220,5 +220,7 @@ def remove_child_layer(layer: Any, name: str) -> None:
     layer._tracker.unlock()
     delattr(layer, name)
     layer._layers[:] = [other for other in layer._layers if other is not child]
+    # Another object may get the address of this one, and Keras would take it for tracked already.
+    layer._tracker.stored_ids["layers"].discard(id(child))
     if locked:
         layer._tracker.lock()
