@@ -137,7 +137,7 @@ def _check_function(where: str, module: str | None, name: Any, allowed: Collecti
         package, is_registered, _ = name.partition(">")
         is_ours = bool(is_registered) and package in ("surgeon", "keras")
         # With a module of the user's also bare names: of what it registers, Keras before 3.7 wrote no more.
-        by_name = is_ours or bool(allowed) if module == "builtins" else False
+        by_name = module == "builtins" and (is_ours or bool(allowed))
         known = (module in _FUNCTIONS and name in FUNCTIONS) or by_name or _vouched(module, allowed)
     if not known:
         raise ValueError(

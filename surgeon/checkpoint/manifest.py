@@ -78,6 +78,14 @@ class Run(NamedTuple):
     written: int = 0
 
 
+class Failure(NamedTuple):
+    """What the manifest says of a file that was not converted; the fields are columns."""
+
+    output: str
+    source: str
+    error: str
+
+
 class Row(NamedTuple):
     """One file in the manifest; the fields are the columns.
 
@@ -126,7 +134,9 @@ def as_kept(text: str) -> str:
 _COLUMNS = ", ".join(Row._fields)
 _SELECT = f"SELECT {_COLUMNS} FROM files"  # noqa: S608 - of names in this file alone
 _PLACES = ", ".join("?" for _ in Row._fields)
-_INSERT = f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - likewise
+# Finer than the default, which is of seconds: of two rows of a source one must be known for the later.
+_NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+_INSERT = f"INSERT OR REPLACE INTO files ({_COLUMNS}, changed_at) VALUES ({_PLACES}, {_NOW})"  # noqa: S608
 
 
 def _connect_to_look(path: Path) -> sqlite3.Connection:
@@ -242,10 +252,13 @@ class Manifest:
             found = self._database.execute("SELECT * FROM run").fetchone()
         return None if found is None else Run(*found)
 
-    def failures(self) -> dict[str, str]:
-        """Return why outputs are missing, by output."""
+    def failures(self) -> list[Failure]:
+        """Return what has failed, but for what a later run has done, maybe under another name."""
+        # SQLite takes the other columns from the row that has the maximum.
+        asked = "SELECT output, source, error, state, max(changed_at) FROM files GROUP BY source"
         with self._explained():
-            return dict(self._database.execute("SELECT output, error FROM files WHERE state = 'failed'"))
+            rows = list(self._database.execute(f"{asked} HAVING state = 'failed'"))
+        return [Failure(*row[:3]) for row in rows]
 
     def note(self, row: Row) -> None:
         """Write a row that says nothing new of the files, unless the manifest is only looked at."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 
 from surgeon.checkpoint.destination import destination
-from surgeon.checkpoint.manifest import Manifest
+from surgeon.checkpoint.manifest import Failure, Manifest
 from surgeon.checkpoint.sources import MANIFEST
 from surgeon.errors import CheckpointError
 
@@ -30,7 +32,10 @@ class Progress:
         failed: How many it could not convert.
         written: Bytes of the outputs that it has written.
         seconds: How long it has been going on, or took; until the last file if it was killed.
-        failures: The reasons of the failed, by output.
+        failures: Why files failed, by source; of each source what its last run says, though other sources
+            may have been the last run's.
+        folder: The folder or URL under which these sources lie; `None` if nothing failed, or if they have
+            no such place in common and are called by their whole names.
     """
 
     out: str
@@ -42,6 +47,7 @@ class Progress:
     written: int
     seconds: float
     failures: dict[str, str]
+    folder: str | None = None
 
     @property
     def left(self) -> int:
@@ -103,7 +109,7 @@ def progress(out: str | os.PathLike[str], state: str | os.PathLike[str] | None =
         run = manifest.run()
         if run is None:
             raise CheckpointError(f"{path} is of a Surgeon that did not write down how far it was")
-        failures = manifest.failures()
+        folder, failures = _by_source(manifest.failures())
     is_running = None
     if run.ended is not None:
         is_running = False
@@ -112,8 +118,20 @@ def progress(out: str | os.PathLike[str], state: str | os.PathLike[str] | None =
     end = run.ended or (run.changed if is_running is False else time.time())
     return Progress(
         str(place.where), is_running, run.found, run.skipped, run.converted, run.failed, run.written,
-        max(0.0, end - run.started), failures,
+        max(0.0, end - run.started), failures, folder,
     )  # fmt: skip
+
+
+def _by_source(failures: Sequence[Failure]) -> tuple[str | None, dict[str, str]]:
+    """Return the place of the sources and, by their place in it, why they failed."""
+    # An output lies as deep under its folder as the source does under its own.
+    roots = {failed.source.rsplit("/", failed.output.count("/") + 1)[0] for failed in failures}
+    levels = zip(*(root.split("/") for root in roots), strict=False)
+    shared = [names[0] for names in itertools.takewhile(lambda names: len(set(names)) == 1, levels)]
+    if not shared or not shared[-1]:  # nothing, or no more than `/` or `s3://`
+        return None, {failed.source: failed.error for failed in failures}
+    folder = "/".join(shared)
+    return folder, {failed.source[len(folder) + 1 :]: failed.error for failed in failures}
 
 
 def _lives(pid: int, started: float) -> bool:

@@ -151,6 +151,8 @@ def status(
         show_json(found)
     else:
         show(found)
+        if found.folder is not None:
+            show(f"  in {found.folder}:")
         by_reason: dict[str, list[str]] = {}
         for name, reason in found.failures.items():
             by_reason.setdefault(reason, []).append(name)

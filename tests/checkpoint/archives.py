@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import h5py
 import numpy as np
+
+from surgeon.checkpoint.identity import name_members
+from surgeon.checkpoint.manifest import Manifest
 
 METADATA = b'{"keras_version": "3.15.1", "date_saved": "2025-01-01@00:00:00"}'
 CONFIG = json.dumps({"module": "keras", "class_name": "Sequential", "config": {"layers": []}}).encode()
@@ -65,6 +70,32 @@ def files(folder: Path) -> list[str]:
     """Return the files under a folder, without Surgeon's own."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in found if path.parts[0] != ".surgeon")
+
+
+def assert_recorded(out: Path) -> set[str]:
+    """Assert that the manifest says of each output what it is; return the kinds of names for contents."""
+    schemes = set()
+    with Manifest(out / ".surgeon" / "manifest.sqlite") as manifest:
+        done = {output: row for output, row in manifest.rows().items() if row.state == "done"}
+    assert sorted(done) == files(out)
+    for output, row in done.items():
+        data = (out / output).read_bytes()
+        assert row.output_size == len(data), output
+        scheme = str(row.output_digest).partition(":")[0]
+        assert row.output_digest == _named(data, scheme), output
+        schemes.add(scheme)
+    return schemes
+
+
+def _named(data: bytes, scheme: str) -> str:
+    """Return the name of a content, from what others say of it."""
+    if scheme == "sha256":
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    if scheme == "crc32":
+        return f"crc32:{zlib.crc32(data):08x}-{len(data)}"
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        assert file.testzip() is None
+        return name_members([(each.filename, each.file_size, each.CRC) for each in file.infolist()])
 
 
 def leftovers(out: Path) -> list[Path]:

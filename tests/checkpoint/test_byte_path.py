@@ -16,8 +16,10 @@ import pytest
 
 from surgeon.checkpoint import ConversionReport, convert
 from surgeon.checkpoint.bytepath.plan import BytePlan
+from surgeon.checkpoint.manifest import Manifest
 from surgeon.rules import freeze, replace, train
 from surgeon.select import channels, elements, rows
+from tests.checkpoint.archives import assert_recorded
 from tests.helpers import (
     assert_same_outputs,
     assert_same_weights,
@@ -158,6 +160,14 @@ def test_only_checksums_that_there_are_were_verified(both):
         assert done.verified == done.source.endswith(".keras")
 
 
+def test_the_manifest_names_the_content_of_each_output(both):
+    assert assert_recorded(both.moved) == {"members", "crc32"}
+    assert assert_recorded(both.saved) == {"sha256"}
+    with Manifest(both.moved / ".surgeon" / "manifest.sqlite") as manifest:
+        told = {Path(done.output).name: done.digest for done in both.by_bytes.converted}
+        assert told == {output: row.output_digest for output, row in manifest.rows().items()}
+
+
 SCRIPT = """
 import sys
 from surgeon.checkpoint import conversion, convert
@@ -234,7 +244,15 @@ def test_trusted_sources_and_files_named_by_sha256_give_the_same_bytes(both, tmp
         run_again(both, both.folder, out, **options)
         for path in (p for p in both.moved.iterdir() if p.is_file()):
             assert (out / path.name).read_bytes() == path.read_bytes()
+        assert assert_recorded(out) == ({"sha256"} if "sha256" in options else {"members", "crc32"})
         assert len(run_again(both, both.folder, out, **options).skipped) == 10
+        bare = out / "bare_0.weights.h5"
+        changed = bytearray(bare.read_bytes())
+        changed[-1] ^= 1
+        bare.write_bytes(changed)
+        again = run_again(both, both.folder, out, resume=False, **options)
+        assert [(failed.output, failed.cause) for failed in again.failed] == [(str(bare), "exists")]
+        assert len(again.converted) == 9
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from surgeon.checkpoint.bytepath import mover, streams
 from surgeon.checkpoint.bytepath.archive import ArchiveWriter
 from surgeon.checkpoint.bytepath.executor import execute
 from surgeon.checkpoint.bytepath.streams import FileInput, Origin, Target
-from tests.checkpoint.archives import archive, hdf5, members, write
+from tests.checkpoint.archives import archive, assert_recorded, hdf5, members, write
 from tests.checkpoint.plans import copying_plan, keep_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,6 +156,24 @@ def test_assets_are_carried_and_their_checksums_looked_at(tmp_path):
     source.write_bytes(source.read_bytes().replace(b"one\n", b"onE\n"))
     report = convert(source, [], tmp_path / "again", plans=plans)
     assert "vocabulary.txt' is damaged" in report.failed[0].reason
+
+
+@pytest.mark.parametrize("options", [{}, {"trust_source": True}, {"sha256": True}])
+def test_the_manifest_names_the_content_of_an_output(tmp_path, options):
+    """Else the next run takes it for somebody else's, or what somebody has made of it for ours."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    fill(folder, 2, 400_000)
+    content = {**members(), "model.weights.h5": hdf5(400_000), "assets/words.txt": b"one"}
+    plans = keep_plan(folder / "0.keras", tmp_path / "plans")
+    keep_plan(write(folder / "with assets.keras", archive(content)), plans)
+    report = convert(folder, [], out, plans=plans, **options)
+    assert [done.how for done in report.converted] == ["bytes"] * 3
+    assert assert_recorded(out) == ({"sha256"} if "sha256" in options else {"members"})
+    shutil.copy(out / "1.keras", out / "0.keras")  # as long, and as sound
+    again = convert(folder, [], out, plans=plans, resume=False, **options)
+    assert [Path(failed.output).name for failed in again.failed] == ["0.keras"]
+    assert "was changed since an earlier run wrote it" in again.failed[0].reason
+    assert len(again.converted) == 2
 
 
 def test_a_plan_of_another_layout_does_not_fit(tmp_path):

@@ -22,7 +22,7 @@ from surgeon.cli.app import app
 from surgeon.paths import join, weights
 from surgeon.rules import freeze, train
 from surgeon.select import channels
-from tests.checkpoint.archives import archive, members, write
+from tests.checkpoint.archives import archive, assert_recorded, members, write
 
 
 def read_hdf5(data: bytes) -> dict[str, np.ndarray]:
@@ -64,6 +64,7 @@ def test_without_names_arrays_are_called_as_in_the_file(tmp_path, fake_workers):
         assert made[name].tobytes() == values.tobytes()
     with safe_open(tmp_path / "out" / "a.safetensors", "numpy") as file:
         assert file.metadata() == {"format": "keras"}
+    assert assert_recorded(tmp_path / "out") == {"crc32"}
     assert len(convert(tmp_path / "in" / "a.keras", [], tmp_path / "out", to="safetensors").skipped) == 1
     assert not list((tmp_path / "out" / ".surgeon").glob("tmp/*"))
     # The same folder can hold both.

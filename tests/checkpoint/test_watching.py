@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 from typer.testing import CliRunner
 
@@ -118,3 +119,67 @@ def test_whether_a_run_that_did_not_end_goes_on(tmp_path, host, started, runs):
         )
     database.close()
     assert progress(tmp_path / "out").is_running is runs
+
+
+def failures_of(out: Path) -> tuple[str | None, set[str]]:
+    seen = progress(out)
+    return seen.folder, set(seen.failures)
+
+
+def test_failures_are_called_by_their_sources(tmp_path):
+    """Not by outputs, which are not there and may have another suffix; and one can open them."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write(folder / "deep" / "er" / "broken.h5", b"no HDF5")
+    write(folder / "broken.keras", archive()[:-20])
+    write(folder / "fine.keras")
+    convert(folder, [], out)
+    assert failures_of(out) == (str(folder), {"deep/er/broken.h5", "broken.keras"})
+    shown = CliRunner().invoke(app, ["status", str(out)])
+    assert f"in {folder}" in [line.strip(" :") for line in shown.stdout.splitlines()]
+    assert "  deep/er/broken.h5: refused: " in shown.stdout
+    told = json.loads(CliRunner().invoke(app, ["status", str(out), "--json"]).stdout)
+    assert all((Path(told["folder"]) / name).is_file() for name in told["failures"])
+    # Nothing to say where nothing failed.
+    convert(folder / "fine.keras", [], tmp_path / "other")
+    assert failures_of(tmp_path / "other") == (None, set())
+    assert len(CliRunner().invoke(app, ["status", str(tmp_path / "other")]).stdout.splitlines()) == 1
+
+
+def test_failures_of_several_folders_have_one_place_in_common(tmp_path):
+    for name in ("one/a.keras", "two/deep/b.keras"):
+        write(tmp_path / "in" / name, b"no archive")
+    convert([tmp_path / "in" / "one", tmp_path / "in" / "two"], [], tmp_path / "out")
+    assert failures_of(tmp_path / "out") == (str(tmp_path / "in"), {"one/a.keras", "two/deep/b.keras"})
+
+
+def test_failures_without_a_place_in_common_are_called_by_their_whole_names(tmp_path):
+    out = tmp_path / "out"
+    write(tmp_path / "in" / "a.keras", b"no archive")
+    fsspec.filesystem("memory").pipe("/watching/b.keras", b"no archive")
+    try:
+        convert([tmp_path / "in", "memory://watching"], [], out)
+        whole = {str(tmp_path / "in" / "a.keras"), "memory://watching/b.keras"}
+        assert failures_of(out) == (None, whole)
+        shown = CliRunner().invoke(app, ["status", str(out)]).stdout
+        assert all(name in shown for name in whole)
+        convert("memory://watching", [], tmp_path / "other")
+        assert failures_of(tmp_path / "other") == ("memory://watching", {"b.keras"})
+    finally:
+        fsspec.filesystem("memory").rm("/watching", recursive=True)
+
+
+def test_a_failure_that_a_later_run_has_put_right_is_none(tmp_path):
+    """Also where that run has given the file another output, as from a folder further in."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    sources = [write(folder / "deep" / f"{name}.keras", b"no archive") for name in "ab"]
+    convert(folder, [], out)
+    assert failures_of(out) == (str(folder), {"deep/a.keras", "deep/b.keras"})
+    write(sources[0])
+    convert(folder / "deep", [], out, pattern="a.keras")
+    assert failures_of(out) == (str(folder), {"deep/b.keras"})
+    # What failed again, under another name, is one failure; of the last run.
+    convert(folder / "deep", [], out)
+    assert failures_of(out) == (str(folder / "deep"), {"b.keras"})
+    write(sources[0], b"no archive")
+    convert(folder / "deep", [], out)
+    assert failures_of(out) == (str(folder / "deep"), {"a.keras", "b.keras"})
