@@ -38,7 +38,7 @@ def which_go(selector: Any, word: str, given: Any) -> Any:
         given = given.item()
     if isinstance(given, slice):
         return given
-    if isinstance(given, Real) and not isinstance(given, Integral) and 0 < given < 1:
+    if isinstance(given, Real) and not isinstance(given, Integral) and 0 < float(given) < 1:
         return float(given)
     if isinstance(given, Real | str | bytes | dict | Selector | Node) or not hasattr(given, "__iter__"):
         raise RuleError(

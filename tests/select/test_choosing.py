@@ -96,7 +96,7 @@ def test_nonsense_is_refused_at_once(which, options, message):
     "make, message",
     [
         (
-            lambda: along(0, None),
+            lambda: along(0, None),  # type: ignore[arg-type]
             r"many, along\(axis, 0\.1, by='magnitude'\) or .*, along\(axis, \[0, 3\]\)",
         ),
         (lambda: blocks("5%", of=4), r"not '5%': write blocks\(0\.05, of=\.\.\., by='magnitude'\)"),
