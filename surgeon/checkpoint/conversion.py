@@ -20,6 +20,7 @@ from typing import Any, Literal
 import filelock
 
 from surgeon.checkpoint.architecture import admit_architecture
+from surgeon.checkpoint.arguments import source_list
 from surgeon.checkpoint.bytepath.mover import Mover
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.config_text import digest_parts
@@ -134,8 +135,8 @@ def convert(
         Every file's outcome.
 
     Raises:
-        CheckpointError: If nothing was found, outputs would collide, another run holds `out`, or a worker
-            cannot start.
+        CheckpointError: If nothing was found, outputs would collide, another run holds `out`, a worker cannot
+            start, or the arguments come in another order.
         RuleFileError: If the rule file is wrong.
 
     Example:
@@ -149,7 +150,7 @@ def convert(
         (1, 0)
     """
     started = time.monotonic()
-    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    given = source_list(sources, rules, out)
     _check_options(engine, workers, to, given, strict=strict, trust_source=trust_source)
     place = destination(out, state)
     steps = read_rules(rules)

@@ -163,7 +163,13 @@ class _Cut:
                     f"no layer {path!r} in {self.model.name!r}{glob}{close}. "
                     "`surgeon inspect` lists the layers by path and class"
                 ) from error
-            outer = max((n.path for n in World(self.source).nodes if covers(n.path, path)), key=len)
+            around = [n.path for n in World(self.source).nodes if covers(n.path, path)]
+            if not around:
+                raise GraphError(
+                    f"{path!r} ({inside.class_name}) is held by an attribute of {self.model.name!r}, and no "
+                    "graph calls it: none of its tensors is there. Cut at a layer that is called"
+                ) from error
+            outer = max(around, key=len)
             raise GraphError(
                 f"{path!r} ({inside.class_name}) is a part of {outer!r}, which calls it in plain Python: "
                 f"none of its tensors is in the graph. Cut at {outer!r}"

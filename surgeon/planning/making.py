@@ -14,6 +14,7 @@ from surgeon.graph import Change, ModelGraph, Node, Weight
 from surgeon.planning.after import after_graph, lora_weights
 from surgeon.planning.architecture import Architecture
 from surgeon.planning.asks import Ask, WeightSite, other_path, shrunk, weight_sites, with_held
+from surgeon.planning.history import History
 from surgeon.planning.keeping import apart, covers, keep, where_to
 from surgeon.planning.matching import find_layers, variables_of, what_it_means
 from surgeon.planning.models_own import check_models_own, models_own
@@ -82,9 +83,22 @@ class _Maker:
         self.still: dict[str, bool] = {}
         self.adapters: list[Adapter] = []
         self.lora: dict[str, tuple[Weight, ...]] = {}
+        self.history = History()
 
     def outcome(self, rule: Any) -> Outcome:
         self.number += 1
+        before = self.surgery.graph
+        try:
+            outcome = self._outcome(rule)
+        except NoMatchError as error:
+            hint = self.history.hint(rule, self.surgery.graph)
+            if not hint:
+                raise
+            raise NoMatchError(f"{error}{hint}") from error
+        self.history.note(self.number, rule, before, outcome.changes)
+        return outcome
+
+    def _outcome(self, rule: Any) -> Outcome:
         if isinstance(rule, Repeat):
             return self._repeat(rule)
         if isinstance(rule, LoraRule):

@@ -40,9 +40,13 @@ def changed_paths(before: ModelGraph, after: ModelGraph) -> frozenset[str]:
     news = {site.path: id(site.op) for site in sites(after)}
     both = olds.keys() & news.keys()
     # Around a nested model nothing changes but its graph; what is inside of it is looked at by itself.
-    models = {node.path for node in sites(after) if node.inner is not None}
+    models = _models(before) & _models(after)
     moved = {path for path in both if olds[path] != news[path] and path not in models}
     return frozenset((olds.keys() ^ news.keys()) | moved)
+
+
+def _models(graph: ModelGraph) -> set[str]:
+    return {node.path for node in sites(graph) if node.inner is not None}
 
 
 def check_built(graph: ModelGraph, model: Any) -> None:

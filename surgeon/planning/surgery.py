@@ -228,7 +228,13 @@ def _inside(selector: Selector | Pattern, world: World) -> str:
     except RuleError:
         return ""
     path = found[0].path
-    outer = max((node for node in world.nodes if covers(node.path, path)), key=lambda node: len(node.path))
+    around = [node for node in world.nodes if covers(node.path, path)]
+    if not around:
+        return (
+            f"{selector} matches {path!r} ({found[0].class_name}), which an attribute of the model holds and "
+            "no graph calls: there is nothing to change around it. freeze, train and lora reach it"
+        )
+    outer = max(around, key=lambda node: len(node.path))
     return (
         f"{selector} matches {path!r} ({found[0].class_name}), which is a part of {outer.class_name} "
         f"{outer.path!r}. What changes the structure reaches the layers that a model's graph calls, "

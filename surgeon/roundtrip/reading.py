@@ -65,12 +65,35 @@ def sites(graph: ModelGraph) -> list[Node]:
     """
     if "sites" not in graph.derived:
         found: dict[int, Node] = {}
-        known = {} if graph.model is None else {id(layer): p for p, layer in layers_of(graph)}
-        _collect(graph, found, known)
+        _collect(graph, found, {} if graph.model is None else _paths_now(graph))
         for node in graph.held:
             found.setdefault(id(node.op), node)
         graph.derived["sites"] = tuple(found.values())
     return list(graph.derived["sites"])
+
+
+def _paths_now(graph: ModelGraph) -> dict[int, str]:
+    """Return the path of each layer inside the model of a graph; what edits have moved is where it is now."""
+    known = {id(layer): path for path, layer in layers_of(graph)}
+    moved = {known[id(n.op)]: n.path for n in _calls(graph, set()) if known.get(id(n.op), n.path) != n.path}
+    return {key: _moved(path, moved) for key, path in known.items()} if moved else known
+
+
+def _calls(graph: ModelGraph, seen: set[int]) -> Iterator[Node]:
+    seen.add(id(graph))
+    for node in graph:
+        yield node
+        if node.inner is not None and id(node.inner) not in seen:
+            yield from _calls(node.inner, seen)
+
+
+def _moved(path: str, moved: Mapping[str, str]) -> str:
+    """Return where a path leads once the layers that it may lead into are somewhere else."""
+    outer, rest = path, ""
+    while outer and outer not in moved:
+        outer, _, last = outer.rpartition("/")
+        rest = paths.join(last, rest)
+    return paths.join(moved[outer], rest) if outer else path
 
 
 def _collect(graph: ModelGraph, found: dict[int, Node], known: Mapping[int, str]) -> None:

@@ -52,6 +52,6 @@ def repeat(*rules: Any, at_most: int = 10) -> Repeat:
         raise RuleError(
             "repeat(...) takes rules that change the structure, such as remove(...) or replace(...)"
         )
-    if at_most < 1:
-        raise RuleError(f"repeat(..., at_most={at_most!r}): at least 1")
+    if isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1:
+        raise RuleError(f"repeat(..., at_most={at_most!r}): a whole number, at least 1")
     return Repeat(tuple(rules), at_most, caller())

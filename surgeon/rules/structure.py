@@ -9,6 +9,7 @@ from typing import Any
 from surgeon.errors import RuleError
 from surgeon.rules.origin import caller
 from surgeon.rules.replacement import Scope, StructureRule, Target, as_target, check_scope, making_rule
+from surgeon.rules.which_go import which_go
 from surgeon.select import Pattern
 
 Which = float | slice | Sequence[int] | Sequence[bool]
@@ -178,8 +179,8 @@ def duplicate(selector: Target, /, times: int = 1) -> StructureRule:
         >>> print(duplicate("block_3", times=2))
         duplicate('block_3', times=2)
     """
-    if times < 1:
-        raise RuleError(f"duplicate({selector!r}, times={times!r}): at least 1")
+    if not _is_size(times):
+        raise RuleError(f"duplicate({selector!r}, times={times!r}): a whole number, at least 1")
     return StructureRule(
         "duplicate", as_target("duplicate", selector), None, {"times": times}, "layer", caller()
     )
@@ -280,25 +281,11 @@ def prune(selector: Target, /, channels: Which | None = None, *, heads: Which | 
     if (channels is None) == (heads is None):
         raise RuleError("prune(...) takes channels= or heads=, one of the two: prune('conv_*', channels=0.3)")
     word, given = ("channels", channels) if heads is None else ("heads", heads)
+    places = which_go(selector, word, given)
     target = as_target("prune", selector)
     if isinstance(target, Pattern):
         raise RuleError("prune(...) takes a selector, not a pattern")
-    return StructureRule("prune", target, None, {word: _which(word, given)}, "layer", caller())
-
-
-def _which(word: str, given: Any) -> Any:
-    if isinstance(given, bool | int | str) or (isinstance(given, float) and not 0 < given < 1):
-        raise RuleError(
-            f"prune(..., {word}={given!r}): a fraction lies between 0 and 1, a list says which ones go, "
-            "and a count is not taken"
-        )
-    if isinstance(given, float | slice):
-        return given
-    places = given.tolist() if hasattr(given, "tolist") else list(given)
-    wrong = [one for one in places if not isinstance(one, int)]
-    if wrong or not places:
-        raise RuleError(f"prune(..., {word}={given!r}): a list holds positions, or true and false for each")
-    return places
+    return StructureRule("prune", target, None, {word: places}, "layer", caller())
 
 
 def rule(selector: Target, /, *, scope: Scope = "layer") -> Callable[[Callable[[Any], Any]], StructureRule]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -16,6 +17,8 @@ from surgeon.select.data_criteria import CRITERIA, Criterion, criterion
 from surgeon.select.selection import Kind, Selection
 
 By = str | Criterion | None
+_WANTED = "a fraction, a count, positions, a slice or a boolean mask"
+
 Which = float | slice | Sequence[int] | Sequence[bool] | ArrayLike
 
 
@@ -108,9 +111,11 @@ def checked_choice(
         which = which.item()
     if isinstance(which, numbers.Real) and not isinstance(which, bool):
         return checked_amount(kind, which, by, seed, over, keep)
+    if not isinstance(which, slice):
+        _check_is_list(kind, which, by)
     given = {"by": (by, None), "seed": (seed, None), "over": (over, "weight"), "keep": (keep, None)}
     for key, (value, default) in given.items():
-        if value != default and not isinstance(which, str):  # a text says nothing
+        if value is not default and not (isinstance(value, str) and value == default):
             raise SelectionError(
                 f"{kind}(...) has {key}={value!r}, but it already says which: {key}={value!r} belongs to a "
                 "count or a fraction"
@@ -175,6 +180,47 @@ def _by(typed: str, kind: Kind, by: str | Criterion) -> str | Criterion:
     return by
 
 
+def _check_is_list(kind: Kind, which: Any, by: By) -> None:
+    """Refuse what is neither an amount nor a list.
+
+    Raises:
+        SelectionError: If it is that; says what to write instead.
+    """
+    is_list = hasattr(which, "__len__") or hasattr(which, "__array__")
+    if isinstance(which, str | bytes | dict | set | frozenset | Selection) or not is_list:
+        raise SelectionError(f"{kind}(...) takes {_WANTED}, not {which!r}{_instead(kind, which, by)}")
+
+
+def _instead(kind: Kind, which: Any, by: By) -> str:
+    by = MAGNITUDE if by is None else by
+    if which is None:
+        some = f"{_call(kind, 0.1, by)} or {_call(kind, 8, by)}"
+        return f": say how many, {some}, or which ones, {_call(kind, [0, 3])}"
+    if isinstance(which, Selection):
+        return ", which is a selection already: pass it as it is"
+    if isinstance(which, Criterion) or (isinstance(which, str) and which in CRITERIA):
+        return f", which ranks them: say how many, too, {_call(kind, 0.1, which)}"
+    if isinstance(which, str):
+        return _instead_of_text(kind, which, by)
+    if isinstance(which, set | frozenset) and all(isinstance(one, numbers.Integral) for one in which):
+        return f": write {_call(kind, sorted(which))}"
+    return ""
+
+
+def _instead_of_text(kind: Kind, which: str, by: By) -> str:
+    number = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", which)
+    if number is not None:
+        text, percent = number.groups()
+        return f": write {_call(kind, float(text) / 100 if percent else text, by)}"
+    call = f"train({which!r}, kernel={_call(kind, 0.1, by)})"
+    return f", which is text. The rule says of which layers and weights it is a part: {call}"
+
+
+def _call(kind: Kind, amount: Any, by: By = None) -> str:
+    axis, of = "axis, " * (kind == "along"), ", of=..." * (kind == "blocks")
+    return f"{kind}({axis}{amount}{of}{'' if by is None else f', by={by!r}'})"
+
+
 def _sliced(kind: Kind, which: slice) -> Sliced:
     for part in (which.start, which.stop, which.step):
         if part is not None and (isinstance(part, bool) or not isinstance(part, numbers.Integral)):
@@ -188,13 +234,10 @@ def _sliced(kind: Kind, which: slice) -> Sliced:
 
 
 def _listed(kind: Kind, which: Any) -> Listed | Masked:
-    wanted = "a fraction, a count, positions, a slice or a boolean mask"
-    if which is None or isinstance(which, str | bytes | bool | dict | set | frozenset):
-        raise SelectionError(f"{kind}(...) takes {wanted}, not {which!r}")
     try:
         array = np.asarray(which)
     except (ValueError, TypeError) as error:
-        raise SelectionError(f"{kind}(...) takes {wanted}; this is no regular array: {error}") from error
+        raise SelectionError(f"{kind}(...) takes {_WANTED}; this is no regular array: {error}") from error
     if not array.size:
         raise SelectionError(f"{kind}(...) of an empty list selects nothing")
     if array.dtype == bool:

@@ -10,6 +10,8 @@ from surgeon.errors import RuleError
 
 ANY_DEPTH = "**"
 
+_PIECE = re.compile(r"\*\*/?|\[!?\]?[^]]*\]|.", re.DOTALL)
+
 
 def glob_matches(pattern: str, path: str) -> bool:
     """Whether a path matches a glob, letter case included.
@@ -44,6 +46,41 @@ def glob_matches(pattern: str, path: str) -> bool:
                 after.add(position + 1)
         reached = _past_any_depth(after, patterns)
     return len(patterns) in reached
+
+
+def letters_off(pattern: str, path: str) -> int:
+    """Return how many letters of a glob would have to be others, more or fewer for it to match a path.
+
+    Args:
+        pattern: A glob that is well formed.
+        path: Parts joined by `/`.
+
+    Example:
+        >>> letters_off("blok_16_*", "block_16_expand"), letters_off("blok_16_*", "block_6_expand")
+        (1, 2)
+    """
+    pieces = _PIECE.findall(pattern)
+    # The distance of Levenshtein, but for `*`, which takes any text of a part for nothing, and `**/`.
+    row = [0]
+    for piece in pieces:
+        row.append(row[-1] + (piece[0] != "*"))
+    for letter in path:
+        above, row = row, [row[0] + 1]
+        for place, piece in enumerate(pieces):
+            if piece == "*" or piece[:2] == ANY_DEPTH:
+                free = piece != "*" or letter != "/"
+                row.append(min(above[place + 1] + (not free), row[place]))
+                continue
+            same = piece == letter or (
+                piece[0] in "?[" and letter != "/" and fnmatch.fnmatchcase(letter, piece)
+            )
+            row.append(min(above[place] + (not same), above[place + 1] + 1, row[place] + 1))
+    return row[-1]
+
+
+def letters(pattern: str) -> int:
+    """Return how many letters a glob has besides its wildcards."""
+    return sum(piece[0] not in "*?[" for piece in _PIECE.findall(pattern))
 
 
 def _past_any_depth(reached: set[int], patterns: tuple[re.Pattern[str] | None, ...]) -> set[int]:

@@ -167,7 +167,7 @@ class Glob(Selector):
             return (
                 f"; {anywhere!r} matches, among others {deeper[0]!r}: '*' and plain names stay at one depth"
             )
-        return close_paths(re.sub(r"\[[^]]*\]|[*?]", "", self.pattern), nodes)
+        return close_paths(self.pattern, nodes)
 
     def __str__(self) -> str:
         return repr(self.pattern)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from surgeon.errors import SelectionError
-from surgeon.select import channels, elements, rows
+from surgeon.select import along, blocks, channels, elements, fisher, rows
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,32 @@ from surgeon.select import channels, elements, rows
         (np.array([2**63], dtype="uint64"), {}, r"9223372036854775808 is no position in any weight"),
         ("0.1", {}, r"takes a fraction, a count, positions, a slice or a boolean mask, not '0\.1'"),
         (True, {}, r"not True"),
-        (True, {"by": "random"}, r"by='random'"),
-        (None, {}, r"not None"),
+        (True, {"by": "random"}, r"takes a fraction, .* or a boolean mask, not True$"),
+        (
+            None,
+            {},
+            r"not None: say how many, .*\(0\.1, by=.*\) or .*\(8, by=.*\), or .*, channels\(\[0, 3\]\)$",
+        ),
+        (None, {"by": "random", "seed": 3}, r"not None: say how many, channels\(0\.1, by='random'\) or"),
+        ("10%", {}, r"not '10%': write channels\(0\.1, by='magnitude'\)$"),
+        ("8", {"by": "random"}, r"not '8': write channels\(8, by='random'\)$"),
+        ("random", {}, r"not 'random', which ranks them: say how many, too, channels\(0\.1, by='random'\)$"),
+        (
+            "head",
+            {"by": "random"},
+            r"not 'head', which is text\. .*: train\('head', kernel=channels\(0\.1",
+        ),
+        (fisher(), {}, r"not fisher\(.*\), which ranks them: .*, too, channels\(0\.1, by=fisher\("),
+        (
+            along(0, [1]),
+            {"keep": 0.5},
+            r"not along\(0, \[1\]\), which is a selection already: pass it",
+        ),
+        ({3, 0}, {"by": "random"}, r"not \{0, 3\}: write channels\(\[0, 3\]\)$"),
+        ({"a"}, {}, r"boolean mask, not \{'a'\}$"),
+        (int, {"by": "random"}, r"boolean mask, not <class 'int'>$"),
+        (2j, {}, r"boolean mask, not 2j$"),
+        ([0], {"by": np.array([1, 2])}, r"it already says which"),
         ({0: 1}, {}, r"not \{0: 1\}"),
         (slice(0, 2.5), {}, r"a slice has whole numbers, not 2\.5"),
         (slice(True, 2), {}, r"a slice has whole numbers, not True"),
@@ -66,3 +90,18 @@ def test_nonsense_is_refused_at_once(which, options, message):
         for make in (rows, elements):
             with pytest.raises(SelectionError, match=message.replace("channels", make.__name__)):
                 make(which, **options)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: along(0, None),  # type: ignore[arg-type]
+            r"many, along\(axis, 0\.1, by='magnitude'\) or .*, along\(axis, \[0, 3\]\)",
+        ),
+        (lambda: blocks("5%", of=4), r"not '5%': write blocks\(0\.05, of=\.\.\., by='magnitude'\)"),
+    ],
+)
+def test_other_arguments_are_not_left_out(make, message):
+    with pytest.raises(SelectionError, match=message):
+        make()

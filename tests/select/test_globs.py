@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from surgeon.errors import RuleError
-from surgeon.select.globs import glob_matches
+from surgeon.select.globs import glob_matches, letters_off
 
 PARTS = st.text(alphabet="ab1_", min_size=1, max_size=4)
 PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
@@ -52,6 +52,28 @@ def reference(globs: list[str], parts: list[str]) -> bool:
 @example("**/a/**/b/**", "a/b")
 def test_globs_agree_with_the_reference(glob, path):
     assert glob_matches(glob, path) == reference(glob.split("/"), path.split("/"))
+
+
+@settings(max_examples=300)
+@given(GLOBS, PATHS)
+def test_what_matches_is_no_letter_off(glob, path):
+    if glob_matches(glob, path):  # the slash before a `**` at the end counts as a letter
+        assert letters_off(glob, path) <= (glob.endswith("/**"))
+
+
+@pytest.mark.parametrize(
+    "glob, path, off",
+    [
+        ("blok_*", "block_1_conv", 1),
+        ("*_cnov", "block_1_conv", 2),
+        ("block_[12]", "block_3", 1),
+        ("block_?", "block_", 1),
+        ("encodr/**/conv", "encoder/a/b/conv", 1),
+        ("encoder/*", "encoder/a/b", 1),
+    ],
+)
+def test_letters_that_a_glob_is_off(glob, path, off):
+    assert letters_off(glob, path) == off
 
 
 @given(PATHS)

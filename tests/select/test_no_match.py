@@ -23,6 +23,32 @@ def test_a_misspelt_glob_names_close_paths_and_the_next_step():
     assert text.endswith("`surgeon inspect` lists the layers by path and class")
 
 
+BLOCKS = [node(f"block_{n}_{end}") for n in (1, 6, 16) for end in ("expand", "expand_relu", "depthwise_BN")]
+BLOCKS += [node("encoder/attention_0/query"), node("encoder/attention_0/key"), node("head")]
+
+
+@pytest.mark.parametrize(
+    "glob, close",
+    [
+        ("blok_16_*", "'block_16_expand', 'block_16_expand_relu', 'block_16_depthwise_BN'"),
+        ("*_dephtwise_BN", "'block_1_depthwise_BN', 'block_6_depthwise_BN', 'block_16_depthwise_BN'"),
+        ("blok_*_relu", "'block_1_expand_relu', 'block_6_expand_relu', 'block_16_expand_relu'"),
+        ("block_1[67]_expnd", "'block_16_expand', 'block_1_expand', 'block_6_expand'"),
+        ("encodr/**", "'encoder/attention_0/query', 'encoder/attention_0/key'"),
+        ("**/atention_?/query", "'encoder/attention_0/query', 'encoder/attention_0/key'"),
+        ("querry*", "'encoder/attention_0/query'"),
+        ("BLOCK_16_*N", "'block_16_depthwise_BN' (letter case counts)"),
+    ],
+)
+def test_a_misspelt_glob_names_what_its_letters_come_close_to(glob, close):
+    assert f"no layer matches {glob!r}; close: {close}. `surgeon" in message(glob, BLOCKS)
+
+
+@pytest.mark.parametrize("glob", ["x*", "*convolution*", "decoder/*", "?"])
+def test_a_glob_that_is_like_nothing_gets_no_near_misses(glob):
+    assert message(glob, BLOCKS).startswith(f"no layer matches {glob!r}. `surgeon")
+
+
 def test_a_misspelt_inner_layer_is_found_by_its_last_part():
     nodes = [node("transformer_layer_0/_feedforward_intermediate_dense"), node("pooler")]
     assert "close: 'transformer_layer_0/_feedforward_intermediate_dense'" in message(
