@@ -10,7 +10,8 @@ from surgeon import _keras
 
 
 def test_a_layer_at_the_address_of_one_that_was_taken_off_is_listed():
-    outer, addresses = layers.Dense(1), []
+    outer = layers.Dense(1)
+    addresses: list[int] = []
     outer.build((None, 1))
     gc.disable()  # what lies in between must not change where the next object lies
     try:
