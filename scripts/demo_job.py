@@ -96,6 +96,7 @@ def train_seeds(folder: Path, data: Digits) -> Any:
     """Train one network for each seed, save them as checkpoints, return the first."""
     first = None
     for seed in SEEDS:
+        keras.utils.clear_session()  # Keras counts optimizers on, and names in files would differ
         keras.utils.set_random_seed(seed)
         model = build()
         learn(model, data, epochs=12)

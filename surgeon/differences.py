@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from surgeon import paths
 from surgeon.diagrams import draw_change
@@ -253,7 +254,19 @@ def _retrained(before: Any, after: Any) -> list[Retrained]:
         old, new = (_array(v[path]) for v in (olds, news))
         if old.shape == new.shape and (moved := int((old != new).sum())):
             change = old.astype("float64") - new.astype("float64")
-            norm = max(float(np.linalg.norm(each.astype("float64"))) for each in (old, new))
-            relative = float(np.linalg.norm(change)) / norm
-            found.append(Retrained(path, moved, old.size, float(np.abs(change).max()), relative))
+            found.append(
+                Retrained(path, moved, old.size, float(np.abs(change).max()), relative_change(old, new))
+            )
     return found
+
+
+def relative_change(old: NDArray[Any], new: NDArray[Any]) -> float:
+    """Return the L2 norm of a change over that of before or after, whichever is larger: 0 if neither is any.
+
+    Example:
+        >>> relative_change(np.array([0.0, 0.0]), np.array([0.0, 1.0]))
+        1.0
+    """
+    old, new = old.astype("float64"), new.astype("float64")
+    norm = max(float(np.linalg.norm(old)), float(np.linalg.norm(new)))
+    return float(np.linalg.norm(new - old)) / norm if norm else 0.0

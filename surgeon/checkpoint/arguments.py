@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 from surgeon.checkpoint.sources import Kind
 from surgeon.errors import CheckpointError
@@ -51,12 +52,13 @@ def _listed(sources: Any) -> list[Any] | None:
     return list(sources)
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, str | os.PathLike)
+def _is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str)
 
 
 def _is_rule_file(path: Any) -> bool:
-    return os.fspath(path).endswith((".yaml", ".yml", ".json")) and Kind.of(path) is None
+    named = os.fspath(path).endswith((".yaml", ".yml", ".json")) and Kind.of(path) is None
+    return named and not Path(path).is_dir()
 
 
 def _fault(name: str, wanted: str, wrong: object, given: tuple[Any, Any, Any]) -> CheckpointError:
@@ -82,11 +84,13 @@ def _are_rules(value: object) -> bool:
     return isinstance(value, Rule)
 
 
-def _are_paths(value: object) -> bool:
+def _are_paths(value: object) -> TypeGuard[list[str | os.PathLike[str]]]:
     return isinstance(value, list | tuple) and bool(value) and all(map(_is_path, value))
 
 
 def _shown(value: object, name: str) -> str:
     """Return an argument as it is typed, or its name if that is long."""
-    text = repr(os.fspath(value)) if isinstance(value, str | os.PathLike) else repr(value)
+    if _are_paths(value):
+        value = [os.fspath(one) for one in value]
+    text = repr(os.fspath(value) if _is_path(value) else value)
     return text if len(text) <= _SHOWN else name

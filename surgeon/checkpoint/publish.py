@@ -96,7 +96,12 @@ def atomic_output(final: Path, *, force: bool = False) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     temp = final.with_name(f".surgeon-{secrets.token_hex(4)}-{final.name}")
     try:
+        # What writes it may make files for their owner alone, as safetensors does.
+        temp.touch(0o666, exist_ok=False)
+        usual = temp.stat().st_mode
+        temp.unlink()
         yield temp
+        temp.chmod(usual)
         sync_file(temp)
         publish(temp, final, replace=force)
     finally:

@@ -109,7 +109,7 @@ def progress(out: str | os.PathLike[str], state: str | os.PathLike[str] | None =
         run = manifest.run()
         if run is None:
             raise CheckpointError(f"{path} is of a Surgeon that did not write down how far it was")
-        folder, failures = _by_source(manifest.failures())
+        folder, failures = by_source(manifest.failures())
     is_running = None
     if run.ended is not None:
         is_running = False
@@ -122,7 +122,7 @@ def progress(out: str | os.PathLike[str], state: str | os.PathLike[str] | None =
     )  # fmt: skip
 
 
-def _by_source(failures: Sequence[Failure]) -> tuple[str | None, dict[str, str]]:
+def by_source(failures: Sequence[Failure]) -> tuple[str | None, dict[str, str]]:
     """Return the place of the sources and, by their place in it, why they failed."""
     # An output lies as deep under its folder as the source does under its own.
     roots = {failed.source.rsplit("/", failed.output.count("/") + 1)[0] for failed in failures}
@@ -131,7 +131,8 @@ def _by_source(failures: Sequence[Failure]) -> tuple[str | None, dict[str, str]]
     if not shared or not shared[-1]:  # nothing, or no more than `/` or `s3://`
         return None, {failed.source: failed.error for failed in failures}
     folder = "/".join(shared)
-    return folder, {failed.source[len(folder) + 1 :]: failed.error for failed in failures}
+    names = {failed.source[len(folder) + 1 :]: failed.error for failed in failures}
+    return (None, {failed.source: failed.error for failed in failures}) if "" in names else (folder, names)
 
 
 def _lives(pid: int, started: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from surgeon.partial.variable import PartialVariable, carry_penalties
 
 @keras.saving.register_keras_serializable(package="surgeon")
 class PartialState(keras.layers.Layer):
-    """Child of a partly trainable layer; holds bases, compact parts and indices.
+    """Child of a partly trainable layer; holds bases, compact parts, indices and places.
 
     On disk the layer itself looks like a stock layer: the same arrays in the same order. The
     indices lie in this child's group, which a stock model does not look at. A file without the
@@ -90,7 +91,8 @@ class PartialState(keras.layers.Layer):
         """Load the indices, and take the trainable elements anew from the whole weights.
 
         Raises:
-            ValueError: If the file selects another number of elements than this layer does.
+            ValueError: If the file selects another number of elements than this layer does, or none that
+                there are.
         """
         for name in set(store.keys()) & set(self.held):
             self._move(self.held[name], np.asarray(store[name]))
@@ -103,6 +105,10 @@ class PartialState(keras.layers.Layer):
                 f"{variable.path} trains {variable.index.shape[0]} positions here, and {len(index)} in the "
                 "file: surgeon.restore(model), which is all stock, takes the weights of either"
             )
+        count = math.prod(variable.shape) if variable.axis is None else variable.shape[variable.axis]
+        is_sound = np.issubdtype(index.dtype, np.integer) and (np.diff(index, prepend=-1) > 0).all()
+        if not is_sound or index[-1] >= count:
+            raise ValueError(f"{variable.path}: the file's positions of what trains are damaged")
         variable.move(index)
 
     def get_config(self) -> Mapping[str, Any]:

@@ -75,9 +75,9 @@ class PartialVariable(_keras.ComposedVariable):
             index: The positions, a numpy array of the shape that `index` has.
         """
         whole = self.assembled()
-        self.index.assign(index)
         if self.places is not None:
             self.places.assign(assemble.places_of(tuple(self._shape), index))
+        self.index.assign(index)
         self.assign(whole)
 
     @property

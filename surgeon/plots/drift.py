@@ -9,15 +9,15 @@ import keras
 import numpy as np
 
 from surgeon import paths
+from surgeon.differences import relative_change
 from surgeon.errors import ModelError
 from surgeon.plots.figure import axes_of, named, saved, titled
 
 
 def drift(before: Any, after: Any) -> list[tuple[str, float]]:
-    """Return how far each weight moved: the norm of the difference over the norm of the weight.
+    """Return how far each weight moved, as `diff` has it.
 
-    A weight that was zero counts with the norm of the difference alone. Weights that are not numbers
-    or have other shapes are left out.
+    Weights that are not numbers or have other shapes are left out.
 
     Raises:
         ModelError: If the two have no weight in common.
@@ -31,8 +31,7 @@ def drift(before: Any, after: Any) -> list[tuple[str, float]]:
         if path in news and tuple(variable.shape) == tuple(news[path].shape):
             old, new = (np.asarray(keras.ops.convert_to_numpy(v.value)) for v in (variable, news[path]))
             if np.issubdtype(old.dtype, np.number):
-                old, new = old.astype("float64"), new.astype("float64")
-                moved.append((path, float(np.linalg.norm(new - old) / (np.linalg.norm(old) or 1.0))))
+                moved.append((path, relative_change(old, new)))
     if not moved:
         raise ModelError(f"{before.name!r} and {after.name!r} have no weight of one path and shape in common")
     return moved
@@ -82,7 +81,7 @@ def plot_drift(
     axes.set_yscale("log")
     named(axes, [path for path, _ in found])
     axes.set_xlabel("weights, from input to output")
-    axes.set_ylabel("‖after − before‖ / ‖before‖")
+    axes.set_ylabel("‖after − before‖ / larger of both norms")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=colors.text, fontsize=9)
     titled(axes, f"{before.name}: {len(moved):,} of {len(values):,} weights moved", colors)
     return saved(figure, path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from surgeon.errors import RuleError
 from surgeon.rules.origin import caller
-from surgeon.rules.replacement import StructureRule
+from surgeon.rules.replacement import StructureRule, is_count
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ def repeat(*rules: Any, at_most: int = 10) -> Repeat:
         raise RuleError(
             "repeat(...) takes rules that change the structure, such as remove(...) or replace(...)"
         )
-    if isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1:
+    if not is_count(at_most):
         raise RuleError(f"repeat(..., at_most={at_most!r}): a whole number, at least 1")
-    return Repeat(tuple(rules), at_most, caller())
+    return Repeat(tuple(rules), int(at_most), caller())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 from surgeon.errors import RuleError
@@ -153,6 +154,11 @@ def as_target(verb: str, selector: Any) -> Selector | Pattern:
         return as_selector(selector)
     except RuleError as error:
         raise RuleError(f"{verb}(...): {error}") from error
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number above zero, be it Python's or NumPy's."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def check_scope(verb: str, scope: Any) -> Scope:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 from surgeon.errors import RuleError
 from surgeon.rules.origin import caller
-from surgeon.rules.replacement import Scope, StructureRule, Target, as_target, check_scope, making_rule
+from surgeon.rules.replacement import (
+    Scope,
+    StructureRule,
+    Target,
+    as_target,
+    check_scope,
+    is_count,
+    making_rule,
+)
 from surgeon.rules.which_go import which_go
 from surgeon.select import Pattern
 
@@ -179,10 +186,10 @@ def duplicate(selector: Target, /, times: int = 1) -> StructureRule:
         >>> print(duplicate("block_3", times=2))
         duplicate('block_3', times=2)
     """
-    if not _is_size(times):
+    if not is_count(times):
         raise RuleError(f"duplicate({selector!r}, times={times!r}): a whole number, at least 1")
     return StructureRule(
-        "duplicate", as_target("duplicate", selector), None, {"times": times}, "layer", caller()
+        "duplicate", as_target("duplicate", selector), None, {"times": int(times)}, "layer", caller()
     )
 
 
@@ -237,7 +244,7 @@ def change_input(
     """
     if channels not in ("mean", "repeat", "zero"):
         raise RuleError(f"change_input(..., channels={channels!r}): channels is 'mean', 'repeat' or 'zero'")
-    if not isinstance(shape, list | tuple) or not all(size is None or _is_size(size) for size in shape):
+    if not isinstance(shape, list | tuple) or not all(size is None or is_count(size) for size in shape):
         raise RuleError(
             f"change_input({shape!r}): a shape is a list of sizes without that of the batch, None for any: "
             "change_input((64, 64, 20))"
@@ -245,10 +252,6 @@ def change_input(
     options = {"shape": tuple(shape), "channels": channels}
     target = as_target("change_input", selector)
     return StructureRule("change_input", target, None, options, "layer", caller())
-
-
-def _is_size(size: Any) -> bool:
-    return isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
 
 
 def prune(selector: Target, /, channels: Which | None = None, *, heads: Which | None = None) -> StructureRule:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 from surgeon.errors import RuleError
 from surgeon.graph import Node
 from surgeon.select import Selection, Selector
@@ -34,8 +36,7 @@ def which_go(selector: Any, word: str, given: Any) -> Any:
     typed = f"prune({_layers(selector)}, {word}={given!r})"
     if isinstance(given, Selection):
         raise RuleError(f"{typed}: {_about_selection(selector, word, given)}")
-    if getattr(given, "shape", None) == () and hasattr(given, "item"):
-        given = given.item()
+    given = _plain(given)
     if isinstance(given, slice):
         return given
     if isinstance(given, Real) and not isinstance(given, Integral) and 0 < float(given) < 1:
@@ -44,10 +45,16 @@ def which_go(selector: Any, word: str, given: Any) -> Any:
         raise RuleError(
             f"{typed}: a fraction lies between 0 and 1, a list says which ones go, and a count is not taken"
         )
-    places = [one.item() if hasattr(one, "item") else one for one in given]
+    places = [_plain(one) for one in given]
     if not places or not all(isinstance(one, int) for one in places):
         raise RuleError(f"{typed}: a list holds positions, or true and false for each")
     return places
+
+
+def _plain(value: Any) -> Any:
+    """Return a single number of NumPy, or of a backend, as one of Python's; anything else as it is."""
+    is_single = getattr(value, "shape", None) == () and hasattr(value, "__array__")
+    return np.asarray(value).item() if is_single else value
 
 
 def _is_amount(value: Any) -> bool:

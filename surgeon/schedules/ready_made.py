@@ -26,13 +26,14 @@ def gradual_unfreezing(groups: Sequence[Which], *, epochs: int = 1) -> Schedule:
         epochs: How many epochs each phase lasts.
 
     Raises:
-        RuleError: If there are no groups.
+        RuleError: If there are no groups, or they are no list.
 
     Example:
         >>> print(gradual_unfreezing(["head", "block_2_*"], epochs=2))
         2 × [freeze('**'), train('head')]
         2 × [train('block_2_*')]
     """
+    _check_list("gradual_unfreezing", groups)
     phases = [Phase(train(group), epochs) for group in groups]
     return Schedule([Phase([freeze("**"), *phase.rules], epochs) for phase in phases[:1]] + phases[1:])
 
@@ -68,6 +69,8 @@ def layer_sampling(
         1 × [freeze('**'), train('head'), train('a')]
         1 × [freeze('**'), train('head'), train('c')]
     """
+    _check_list("layer_sampling", layers)
+    _check_list("layer_sampling: always", always)
     if not 1 <= count <= len(layers):
         raise RuleError(
             f"layer_sampling(...): count is from 1 to {len(layers)}, the number of layers, not {count}"
@@ -158,6 +161,12 @@ def regrowth(
         for number in range(phases)
     ]
     return _of_parts(selector, weights, parts, epochs)
+
+
+def _check_list(what: str, given: Any) -> None:
+    """Refuse a text, of which each letter would be a layer, and what is no list at all."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise RuleError(f"{what}: the layers are a list, such as [{given!r}], not {given!r}")
 
 
 def _of_parts(selector: Which, weights: Sequence[str], parts: Sequence[Any], epochs: int) -> Schedule:

@@ -32,13 +32,18 @@ def batches(data: Any, *, batch_size: int, limit: int | None, verbose: int, what
         raise SelectionError(f"{what}: these data do not say how many batches they are: add batches=...")
     total = known if limit is None or known is None else min(known, limit)
     progress = keras.utils.Progbar(total or limit, verbose=verbose, unit_name=f"{what} batch")
-    count = 0
-    for batch in found:
-        yield batch
-        count += 1
-        progress.update(count)
-        if count == limit:
-            break
+    count = shown = 0
+    try:
+        for batch in found:
+            count += 1
+            yield batch
+            progress.update(count)
+            shown = count
+            if count == limit:
+                break
+    finally:  # also where somebody has had enough of them
+        if count and (shown < count or count != (total or limit)):
+            progress.update(count, finalize=True)
     if not count:
         raise SelectionError(f"{what}: there are no data")
 

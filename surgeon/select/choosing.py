@@ -211,7 +211,10 @@ def _instead_of_text(kind: Kind, which: str, by: By) -> str:
     number = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", which)
     if number is not None:
         text, percent = number.groups()
-        return f": write {_call(kind, float(text) / 100 if percent else text, by)}"
+        amount = float(text) / (100 if percent else 1)
+        if 0 < amount <= 1 or (not percent and amount.is_integer() and amount):
+            return f": write {_call(kind, amount if percent else text, by)}"
+        return ""
     call = f"train({which!r}, kernel={_call(kind, 0.1, by)})"
     return f", which is text. The rule says of which layers and weights it is a part: {call}"
 

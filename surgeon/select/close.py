@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import re
 from collections.abc import Iterable, Sequence
 
 from surgeon.errors import near_misses
 from surgeon.graph import Node
 from surgeon.select.globs import letters, letters_off
+
+_LIKELY, _LONGEST = 200, 200
+"""Of how many texts, and of globs of how many letters, the distance is measured: a few tenths of a second."""
 
 
 def close_paths(wanted: str, nodes: Sequence[Node], limit: int = 3) -> str:
@@ -37,12 +41,20 @@ def _close_to_glob(pattern: str, texts: Iterable[str]) -> tuple[list[str], str]:
 
     If it would match some but for upper and lower case, these are all, and a note says so.
     """
-    most = letters(pattern) / 3
-    off = {text: letters_off(pattern.casefold(), text.casefold()) for text in texts}
+    if len(pattern) > _LONGEST:
+        return [], ""
+    most, sought = letters(pattern) / 3, _pairs(re.sub(r"\[[^]]*\]|[*?]", "\n", pattern.casefold()))
+    # Counting letters takes its time: only for the texts that have the most pairs of them.
+    likely = heapq.nsmallest(_LIKELY, texts, key=lambda text: len(sought - _pairs(text.casefold())))
+    off = {text: letters_off(pattern.casefold(), text.casefold()) for text in likely}
     found = sorted((text for text in off if off[text] <= most), key=lambda text: off[text])
     if found and off[found[0]] == 0 < letters_off(pattern, found[0]):
         return [text for text in found if off[text] == 0], " (letter case counts)"
     return found, ""
+
+
+def _pairs(text: str) -> set[str]:
+    return {text[at : at + 2] for at in range(len(text) - 1)}
 
 
 def close_classes(wanted: str, nodes: Sequence[Node]) -> str:

@@ -50,10 +50,9 @@ class Selected:
         return self.nodes[position]
 
     def __str__(self) -> str:
+        shown = "1 layer" if len(self.nodes) == 1 else f"{len(self.nodes)} layers"
         lines = [f"  {node.path} ({node.class_name}){_facts(node)}" for node in self.nodes]
-        return "\n".join(
-            [f"{self.selector}: {len(self.nodes)} layers", *lines, *([self.reason] * bool(self.reason))]
-        )
+        return "\n".join([f"{self.selector}: {shown}", *lines, *([self.reason] * bool(self.reason))])
 
 
 def select(selector: Selector, graph: ModelGraph) -> Selected:

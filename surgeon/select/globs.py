@@ -115,6 +115,12 @@ def _compiled_part(part: str, pattern: str) -> re.Pattern[str]:
         raise RuleError(
             f"the glob {pattern!r} has a '[' that its part never closes: a bracket itself is '[[]'"
         )
+    longer = re.search(r"\[[^]]*(\d\d-\d|\d-\d\d)[^]]*\]", part)
+    if longer:
+        raise RuleError(
+            f"the glob {pattern!r} has {longer[0]!r}, which is one character and no range of numbers: "
+            "for 10 to 16 it is '1[0-6]', and where() takes any condition"
+        )
     if ANY_DEPTH in outside_brackets:
         raise RuleError(
             f"the glob {pattern!r} has '**' inside a part: '*' is any text within a part, "

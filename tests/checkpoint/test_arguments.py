@@ -43,6 +43,10 @@ MODEL = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
             ("rules.yaml", "in", "out"),
             r"file 'rules.yaml': write convert\('in', 'rules.yaml', 'out'\)$",
         ),
+        (
+            (RULES, [Path("a.keras"), Path("b")], "out"),
+            r"convert\(\['a.keras', 'b'\], \[.*\], 'out'\)$",
+        ),
         ((MODEL, RULE, "out"), r"not Sequential .*convert is for files; a model in memory: rewrite\("),
         ((["a.keras", 3], RULE, "out"), r"not int 3: write convert\('folder', freeze\('\*'\), 'out'\)$"),
         ((None, RULE, "out"), r"sources are .*, not NoneType None: write convert\("),
@@ -62,3 +66,9 @@ def test_what_it_takes():
     assert source_list(Path("in"), "rules.yaml", Path("out")) == [Path("in")]
     assert source_list((one for one in ("a.keras", "b.h5")), RULES, "out") == ["a.keras", "b.h5"]
     assert source_list("model.weights.json", "rules", "out") == ["model.weights.json"]
+
+
+def test_a_folder_is_no_rule_file_whatever_its_name(tmp_path):
+    folder = tmp_path / "x.json"
+    folder.mkdir()
+    assert source_list(folder, "rules.txt", "out") == [folder]

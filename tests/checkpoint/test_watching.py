@@ -17,6 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from surgeon.checkpoint import convert, progress
+from surgeon.checkpoint.manifest import Failure
+from surgeon.checkpoint.watching import by_source
 from surgeon.cli.app import app
 from surgeon.errors import CheckpointError
 from tests.checkpoint.archives import archive, write
@@ -150,6 +152,11 @@ def test_failures_of_several_folders_have_one_place_in_common(tmp_path):
         write(tmp_path / "in" / name, b"no archive")
     convert([tmp_path / "in" / "one", tmp_path / "in" / "two"], [], tmp_path / "out")
     assert failures_of(tmp_path / "out") == (str(tmp_path / "in"), {"one/a.keras", "two/deep/b.keras"})
+
+
+def test_failures_whose_places_do_not_tell_the_folder_are_called_by_their_whole_names():
+    windows = [Failure("sub/a.keras", "C:\\x\\sub\\a.keras", "no archive")]
+    assert by_source(windows) == (None, {"C:\\x\\sub\\a.keras": "no archive"})
 
 
 def test_failures_without_a_place_in_common_are_called_by_their_whole_names(tmp_path):

@@ -319,3 +319,10 @@ def test_damaged_files_are_refused(tmp_path):
     for name in ("short", "absent"):
         with pytest.raises(sg.DeltaError, match=name):
             sg.load_delta(model, tmp_path / name)
+
+
+def test_a_delta_has_the_rights_that_other_files_have(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="d")])
+    sg.save_delta(sg.rewrite(model, sg.freeze("d", "kernel")), tmp_path / "d.safetensors")
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "d.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode

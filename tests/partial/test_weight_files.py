@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 import surgeon as sg
@@ -52,3 +53,17 @@ def test_a_frozen_weight_takes_the_values_of_a_file_in_which_it_trained(tmp_path
         assert not {"a/kernel"} & {v.path for v in other.trainable_variables}
         x = np.random.default_rng(0).normal(size=(2, 6)).astype("float32")
         assert_same_outputs(other(x), source(x))
+
+
+@pytest.mark.parametrize("positions", [[5], [-1], [1, 1], [3, 1], [0.0, 2.0]], ids=str)
+def test_positions_that_are_none_are_refused(tmp_path, positions):
+    tuned = sg.rewrite(model_of(), sg.train("a", kernel=sg.channels(range(len(positions)))))
+    tuned.save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5", "r+") as file:
+        group = file[f"layers/dense/{paths.STATE}/vars"]
+        del group["kernel"]
+        group["kernel"] = np.array(positions, "float32" if isinstance(positions[0], float) else "int32")
+    before = tuned.get_layer("a").kernel.part
+    with pytest.raises(ValueError, match=r"a/kernel: the file's positions of what trains are damaged"):
+        tuned.load_weights(tmp_path / "m.weights.h5")
+    assert tuned.get_layer("a").kernel.part == before

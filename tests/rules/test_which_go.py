@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -31,6 +32,8 @@ SELECTION = r": this is a selection, which says what of a weight trains"
         (list(np.argsort([3, 1, 2])), [1, 2, 0]),
         (np.array([True, False]), [True, False]),
         (range(2), [0, 1]),
+        (keras.ops.convert_to_tensor(0.25), 0.25),
+        (keras.ops.convert_to_tensor([0, 3]), [0, 3]),
     ],
 )
 def test_what_it_takes(given, taken):
@@ -90,6 +93,8 @@ def test_what_it_takes(given, taken):
         (lambda: prune("a", b"ab"), r"a fraction lies between 0 and 1"),
         (lambda: prune("a", ["b"]), r"a list holds positions, or true and false for each$"),
         (lambda: prune("a", []), r"a list holds positions"),
+        (lambda: prune("a", np.array([[1, 2], [3, 4]])), r"a list holds positions"),
+        (lambda: prune("a", [np.array([1, 2])]), r"a list holds positions"),
         (
             lambda: duplicate("a", sg.channels([0])),
             r"times=channels\(.*\)\): a whole number, at least 1$",
@@ -100,3 +105,8 @@ def test_what_it_takes(given, taken):
 def test_what_it_does_not_take(make, message):
     with pytest.raises(sg.RuleError, match=message):
         make()
+
+
+def test_numbers_of_numpy_count():
+    assert repeat(sg.remove("a"), at_most=np.int64(3)) == repeat(sg.remove("a"), at_most=3)
+    assert str(duplicate("a", np.int64(2))) == str(duplicate("a", 2))

@@ -231,3 +231,16 @@ def test_no_loss_no_data_and_no_number_are_errors():
         linear(), sg.train("d", kernel=sg.elements(3, by=sg.snip((X, Y), loss=mean_of_outputs, verbose=0)))
     )
     assert tuned.get_layer("d").kernel.part.size == 3
+
+
+@pytest.mark.parametrize("samples", [3, 4, 5, 10, 256])
+def test_the_line_of_the_progress_ends_with_what_was_wanted_of_the_data(capsys, samples):
+    keras.config.enable_interactive_logging()
+    data = (np.ones((10, 4), "float32"), np.ones((10, 2), "float32"))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")])
+    model.compile("sgd", "mse")
+    by = sg.fisher(data, samples=samples, batch_size=4, verbose=1)
+    sg.rewrite(model, sg.train("d", kernel=sg.elements(0.5, by=by)))
+    shown = capsys.readouterr().out
+    assert "fisher batch" in shown
+    assert shown.endswith("\n")

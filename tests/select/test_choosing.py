@@ -53,6 +53,8 @@ from surgeon.select import along, blocks, channels, elements, fisher, rows
             r"not None: say how many, .*\(0\.1, by=.*\) or .*\(8, by=.*\), or .*, channels\(\[0, 3\]\)$",
         ),
         (None, {"by": "random", "seed": 3}, r"not None: say how many, channels\(0\.1, by='random'\) or"),
+        ("150%", {}, r"not '150%'$"),
+        ("0", {}, r"not '0'$"),
         ("10%", {}, r"not '10%': write channels\(0\.1, by='magnitude'\)$"),
         ("8", {"by": "random"}, r"not '8': write channels\(8, by='random'\)$"),
         ("random", {}, r"not 'random', which ranks them: say how many, too, channels\(0\.1, by='random'\)$"),

@@ -128,3 +128,11 @@ def test_no_glob_takes_long():
     start = time.perf_counter()
     assert not glob_matches("/".join(["**", "*a*a*a*a*b"] * 20), "/".join(["a" * 50] * 60))
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("glob", ["block_[1-20]_*", "block_[10-16]", "a/[!1-12]", "[10-2]x"])
+def test_a_range_of_numbers_is_refused(glob):
+    with pytest.raises(RuleError, match=r"is one character and no range of numbers: .*'1\[0-6\]'"):
+        glob_matches(glob, "block_1_conv")
+    assert glob_matches("block_1[0-6]_*", "block_12_conv")
+    assert glob_matches("x[0-9a-f]", "xb")

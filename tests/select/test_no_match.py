@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -21,6 +22,16 @@ def test_a_misspelt_glob_names_close_paths_and_the_next_step():
     text = message("blok_1*")
     assert text.startswith("no layer matches 'blok_1*'; close: 'block_1_dense'")
     assert text.endswith("`surgeon inspect` lists the layers by path and class")
+
+
+def test_a_glob_that_matches_nothing_in_a_large_model_is_answered_soon():
+    many = [node(f"stage_{n % 7}/block_{n}/attention_layer/conv_dense_{n}") for n in range(5000)]
+    started = time.process_time()
+    text = message("stage_1/blok_4[0-9]9*/attention_layer/conv_dense_*/" + "x*" * 20, many)
+    assert "close" not in text
+    assert "close: 'stage_1/block_407" in message("stage_1/blok_407*/attention_layer/*", many)
+    message("**/" + "x" * 5000 + "*", many)
+    assert time.process_time() - started < 20  # a second or two; it was minutes
 
 
 BLOCKS = [node(f"block_{n}_{end}") for n in (1, 6, 16) for end in ("expand", "expand_relu", "depthwise_BN")]
