@@ -388,16 +388,3 @@ def test_a_backup_knows_where_elements_were_when_their_selection_last_changed(tm
     starts = [to_numpy(one.get_layer("a").kernel.base) for one in (model, other)]
     assert same_bits(*starts)
     assert (starts[0] != to_numpy(model.get_layer("a").kernel)).sum() == 12
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: sg.gradual_unfreezing("head"),
-        lambda: sg.layer_sampling("abc", count=1, phases=1),
-        lambda: sg.layer_sampling(["a", "b"], count=1, phases=1, always="head"),
-    ],
-)
-def test_a_text_is_no_list_of_layers(make):
-    with pytest.raises(sg.RuleError, match=r"the layers are a list, such as \['(head|abc)'\]"):
-        make()
