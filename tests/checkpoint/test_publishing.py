@@ -90,6 +90,17 @@ def test_without_hard_links_it_is_a_rename(tmp_path, monkeypatch):
     assert final.read_text() == "x"
 
 
+def test_what_is_no_lack_of_hard_links_is_an_error(tmp_path, monkeypatch):
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(os, "link", fails)
+    (tmp_path / "temp").write_text("x")
+    with pytest.raises(OSError, match="the disk is broken"):
+        publish(tmp_path / "temp", tmp_path / "final")
+    assert names(tmp_path) == ["temp"]
+
+
 def test_rows_are_read_as_they_were_written(tmp_path):
     mark = Fingerprint(10, 2**62, 2**64 - 1, "abc")
     rows = [
