@@ -120,3 +120,9 @@ def test_a_legacy_file_that_nobody_can_load_says_what_keras_says(tmp_path):
     path = write_keras2(tmp_path / "a.h5", model, {})
     with pytest.raises((TypeError, ValueError), match=r"units|many"):
         load_admitted(path, Kind.LEGACY, compiled=False)
+
+
+def test_a_folder_is_no_checkpoint_and_says_what_to_do(tmp_path):
+    (tmp_path / "ckpt-1.index").touch()
+    with pytest.raises(CheckpointError, match="a TensorFlow checkpoint holds values alone; load them into"):
+        open_model(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from dataclasses import replace as replaced
 from pathlib import Path
@@ -11,11 +12,14 @@ import h5py
 import keras
 import pytest
 
-from surgeon.checkpoint import surgery
+from surgeon.checkpoint import conversion, convert, surgery
+from surgeon.checkpoint.architecture import admit_architecture
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.executor import execute
-from surgeon.checkpoint.bytepath.opened import opened
+from surgeon.checkpoint.bytepath.opened import file_key, opened
 from surgeon.checkpoint.bytepath.plan import BytePlan, Piece
+from surgeon.checkpoint.bytepath.store import PlanStore
+from surgeon.checkpoint.conversion import common_key
 from surgeon.checkpoint.packing import pack_rules
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.surgery import Surgery
@@ -84,16 +88,29 @@ def test_a_plan_and_names_are_made_and_the_plan_serves_another_file(saved, tmp_p
     assert not list(tmp_path.glob("again-*"))
 
 
-def test_sharded_weights_have_a_plan_too(saved, tmp_path):
+def test_sharded_weights_have_a_plan_too(saved, tmp_path, monkeypatch):
     source, kind = tmp_path / "a.weights.json", Kind.SHARDED
     model(3).save_weights(source, max_shard_size=100 / 2**30)
     assert len(list(tmp_path.glob("a_*.weights.h5"))) > 1
     worker = surgery_with(architecture=str(saved))
+    common = common_key(RULES, admit_architecture(saved))
+    with opened(source, kind, None, DEFAULT) as (_, found):
+        assert found is not None
+        key = file_key(found, kind, common)
     output, carried = tmp_path / "keras.weights.h5", tmp_path / "bytes.weights.h5"
-    made = worker.perform(task(source, output, kind, trace_as="key"))
+    made = worker.perform(task(source, output, kind, trace_as=key))
     carry_out(made["plan"], source, kind, carried)
     assert carried.read_bytes() == output.read_bytes()
     assert worker.perform(task(source, carried, kind, compare=True)) == {"notes": []}
+    # A run that has the plan asks no worker.
+    PlanStore(tmp_path / "plans").add(BytePlan.from_json(made["plan"]))
+    nobody = [sys.executable, "-c", "raise SystemExit('no worker is needed')"]
+    monkeypatch.setattr(conversion, "worker_command", lambda: nobody)
+    for _ in range(2):
+        report = convert(source, RULES, tmp_path / "out", model=saved, plans=tmp_path / "plans")
+        assert report.failed == ()
+    assert len(report.skipped) == 1
+    assert (tmp_path / "out" / "a.weights.h5").read_bytes() == output.read_bytes()
 
 
 def test_plans_of_the_latest_architectures_are_kept(saved, tmp_path, monkeypatch):
