@@ -126,3 +126,17 @@ def test_a_folder_is_no_checkpoint_and_says_what_to_do(tmp_path):
     (tmp_path / "ckpt-1.index").touch()
     with pytest.raises(CheckpointError, match="a TensorFlow checkpoint holds values alone; load them into"):
         open_model(tmp_path)
+
+
+def test_a_legacy_file_that_needs_no_repair_is_opened_as_it_is(tmp_path):
+    dense = layer("Dense", "head", units=2, activation="linear", use_bias=True)
+    start = layer("InputLayer", "x", batch_input_shape=[None, 3], dtype="float32")
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [start, dense]}}
+    kernel, bias = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0])
+    path = write_keras2(tmp_path / "a.h5", model, {"x": {}, "head": {"kernel": kernel, "bias": bias}})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = load_admitted(path, Kind.LEGACY)
+    assert not [each for each in caught if "repaired" in str(each.message)]
+    assert np.array_equal(loaded.get_layer("head").kernel, kernel)
+    assert np.array_equal(loaded.get_layer("head").bias, bias)

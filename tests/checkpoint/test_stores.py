@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert, spool, stores
+from surgeon.checkpoint import Converted, Failed, Planned, Skipped, convert, stores
 from surgeon.checkpoint.bytepath import executor
 from surgeon.checkpoint.sources import find_sources
 from surgeon.checkpoint.stamp import Stamp
@@ -357,8 +357,12 @@ def test_sharded_weights_are_copied_here_with_their_shards(tmp_path, monkeypatch
     )
     model = write(tmp_path / "model.keras")
     seen: list[str] = []
-    fetch = spool.download
-    monkeypatch.setattr(spool, "download", lambda url, to: seen.append(to.name) or fetch(url, to))
+
+    def fetch(url: str, to: Path) -> None:
+        seen.append(to.name)
+        stores.download(url, to)
+
+    monkeypatch.setattr("surgeon.checkpoint.spool.download", fetch)
     report = convert(IN, [], OUT, model=model)
     assert seen == ["a.weights.json", "a_00000.weights.h5", "a_00001.weights.h5"]
     # The worker of these tests copies the map alone, which is no sound output.

@@ -27,6 +27,7 @@ from surgeon.checkpoint.tracing import planner
 from surgeon.checkpoint.tracing.planner import same_weights
 from surgeon.checkpoint.tracing.solving import ComputesError
 from surgeon.errors import CheckpointError
+from surgeon.planning import make_plan
 from surgeon.rules import freeze, replace, train
 from surgeon.select import channels, elements
 
@@ -67,7 +68,7 @@ def carry_out(plan: str, source: Path, kind: Kind, output: Path) -> None:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("saved") / "a.keras"
+    path: Path = tmp_path_factory.mktemp("saved") / "a.keras"
     model().save(path)
     return path
 
@@ -116,8 +117,12 @@ def test_sharded_weights_have_a_plan_too(saved, tmp_path, monkeypatch):
 def test_plans_of_the_latest_architectures_are_kept(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(surgery, "_PLANS_KEPT", 1)
     worker, made = surgery_with(), []
-    make_plan = surgery.make_plan
-    monkeypatch.setattr(surgery, "make_plan", lambda *a: made.append(1) or make_plan(*a))
+
+    def counted(*arguments: Any) -> Any:
+        made.append(1)
+        return make_plan(*arguments)
+
+    monkeypatch.setattr(surgery, "make_plan", counted)
     other = tmp_path / "wider.keras"
     model(width=6).save(other)
     for path, planned in ((saved, 1), (saved, 1), (other, 2), (saved, 3)):
@@ -198,7 +203,11 @@ def test_a_plan_that_is_wrong_is_not_kept(saved, tmp_path, monkeypatch):
             {"rest": "0" * 64},
             {"pieces": (*plan.pieces[:last], raw, *plan.pieces[last + 1 :])},
             {"pieces": plan.pieces[1:]},
-            {"config": tuple(p.replace("small", "large") if isinstance(p, str) else p for p in plan.config)},
+            {
+                "config": tuple(
+                    p.replace("small", "large") if isinstance(p, str) else p for p in plan.config or ()
+                )
+            },
         ):
             with pytest.raises(ComputesError) as caught:
                 verify(replaced(plan, **wrong), *rest)
