@@ -333,3 +333,12 @@ def test_a_stored_member_of_two_sizes(keras_file):
     (size,) = struct.unpack_from("<I", data, at + 24)
     struct.pack_into("<I", data, at + 24, size + 1)
     assert refusal(keras_file, bytes(data)).endswith("has two sizes")
+
+
+def test_numbers_of_units_that_are_none_or_words_are_for_keras_to_judge(keras_file):
+    for units in (None, "many", [3], 512):
+        dense = {"class_name": "Dense", "config": {"name": "d", "units": units}}
+        config = {**json.loads(CONFIG), "config": {"layers": [dense]}}
+        admit(
+            write(keras_file, archive({**members(), "config.json": json.dumps(config).encode()})), Kind.KERAS
+        )

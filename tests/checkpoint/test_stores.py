@@ -379,3 +379,13 @@ def hdf5_named(name: str) -> bytes:
     with h5py.File(buffer, "w") as file:
         file[f"layers/{name}/vars/0"] = np.ones(3, "float32")
     return buffer.getvalue()
+
+
+def test_an_upload_replaces_only_what_it_may(tmp_path):
+    url = f"{OUT}/a.keras"
+    upload(write(tmp_path / "a", b"one"), url, replace=False)
+    with pytest.raises(FileExistsError, match=r"out/a\.keras exists and is left as it is"):
+        upload(write(tmp_path / "b", b"two"), url, replace=False)
+    assert made() == {"a.keras": b"one"}
+    upload(tmp_path / "b", url, replace=True)
+    assert made() == {"a.keras": b"two"}
