@@ -154,10 +154,14 @@ def _vouched(module: str | None, allowed: Collection[str]) -> bool:
 def _check_count(where: str, value: Any, elements: int | None) -> None:
     if value is None or isinstance(value, str | list | dict):
         return
-    if isinstance(value, bool) or not math.isfinite(value) or value != int(value) or value < 0:
+    if isinstance(value, bool) or not _is_finite(value) or value != int(value) or value < 0:
         raise ValueError(f"{where} is {value!r}, which is no number of units")
     if elements is not None and value > max(elements, _ALWAYS):
         raise ValueError(f"{where} is {value:,}, and the file holds {elements:,} numbers in all")
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # which takes no integer of 400 digits
 
 
 def _check_shape(where: str, value: Any, budgets: Budgets) -> None:
@@ -169,7 +173,7 @@ def _check_shape(where: str, value: Any, budgets: Budgets) -> None:
             waiting += item.values()
         elif isinstance(item, list) and all(isinstance(size, int | float | None) for size in item):
             sizes = [size for size in item if size is not None]
-            if any(isinstance(size, bool) or not math.isfinite(size) or size < -1 for size in sizes):
+            if any(isinstance(size, bool) or not _is_finite(size) or size < -1 for size in sizes):
                 raise ValueError(f"{where} is {item!r}, which is no shape")
             total = math.prod(abs(int(size)) or 1 for size in sizes)
             if total > budgets.positions:

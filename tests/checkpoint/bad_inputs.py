@@ -167,8 +167,20 @@ def _configs() -> Iterator[Bad]:
         "units_inf": float("inf"),
     }.items():
         yield _config(name, _model(_layer("Dense", {"name": "d", "units": units})), "units is")
-    huge = _layer("InputLayer", {"name": "i", "batch_shape": [None, 100_000, 100_000]})
-    yield _config("input_huge", _model(huge), "positions")
+    yield _config(
+        "units_10_to_400", _model(_layer("Dense", {"name": "d", "units": 10**400})), "the file holds"
+    )
+    for name, shape, reason in (
+        ("huge", [None, 100_000, 100_000], "positions"),
+        ("10_to_400", [None, 10**400], "positions"),
+        ("nan", [None, float("nan")], "no shape"),
+        ("by_name", {"x": [None, -7]}, "no shape"),
+        ("by_number", [[None, 2], [None, True]], "no shape"),
+    ):
+        entry = _layer("InputLayer", {"name": "i", "batch_shape": shape})
+        yield _config(f"input_{name}", _model(entry), reason)
+    strange = {**_layer("Dense", {"name": "d", "units": 2}), "module": 7}
+    yield _config("module_7", _model(strange), "the module of Dense is no text")
 
 
 def _config(name: str, config: dict[str, Any], reason: str) -> Bad:

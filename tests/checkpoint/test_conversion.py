@@ -339,3 +339,24 @@ def test_an_error_in_the_callback_stops_the_workers(folder, out):
     assert len(files(out)) == 1
     assert leftovers(out) == []
     assert len(convert(folder, [], out).skipped) == 1
+
+
+def test_a_worker_that_cannot_follow_its_order_ends_the_run(folder, out, monkeypatch):
+    write(folder / "a.keras")
+    answer = 'print(\'{"ok": false, "reason": "no module named mine"}\', flush=True); input(); input()'
+    monkeypatch.setattr(
+        "surgeon.checkpoint.conversion.worker_command", lambda: [sys.executable, "-c", answer]
+    )
+    with pytest.raises(CheckpointError, match="a worker process cannot do this: no module named mine"):
+        convert(folder, [], out)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"to": "onnx"}, "to='onnx': there are 'keras' and"), ({"workers": 0}, "workers=0: at least one")],
+)
+def test_options_that_make_no_sense(folder, out, options, reason):
+    write(folder / "a.keras")
+    with pytest.raises(CheckpointError, match=reason):
+        convert(folder, [], out, **options)
+    assert not out.exists()

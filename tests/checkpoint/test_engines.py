@@ -6,14 +6,16 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from surgeon.checkpoint import convert
+from surgeon.checkpoint import convert, engine
 from surgeon.checkpoint.bytepath.store import PlanStore
 from surgeon.checkpoint.per_file import Job
 from surgeon.checkpoint.ray_engine import RayEngine, _batches
 from surgeon.checkpoint.sources import find_sources
+from surgeon.checkpoint.worker_process import WorkerLostError
 from surgeon.errors import CheckpointError
 from tests.checkpoint.archives import archive, hdf5, members, write
 from tests.checkpoint.plans import copying_plan, keep_plan
@@ -100,3 +102,32 @@ def test_a_store_of_plans_is_one_in_each_process(tmp_path):
     assert twin.plans(plan.key) == [plan]
     with store.lock(plan.key):
         assert list((tmp_path / "plans").glob("*.lock"))
+
+
+def test_a_worker_is_replaced_after_so_many_files(monkeypatch):
+    """What Keras never gives back does not add up; one that died is replaced at once."""
+    monkeypatch.setattr(engine, "FILES_PER_WORKER", 2)
+    happened: list[str] = []
+
+    class Worker:
+        def __init__(self) -> None:
+            happened.append("start")
+
+        def ask(self, request: dict[str, Any], **_: Any) -> dict[str, Any]:
+            if "die" in request:
+                raise WorkerLostError("crash", "died")
+            happened.append("ask")
+            return {}
+
+        def close(self) -> None:
+            happened.append("close")
+
+    seat: Any = engine.Seat(cast("Any", Worker))
+    for _ in range(3):
+        seat.ask({}, 1, None)
+    with pytest.raises(WorkerLostError):
+        seat.ask({"die": True}, 1, None)
+    seat.close()
+    seat.ask({}, 1, None)
+    seat.close()
+    assert happened == ["start", "ask", "ask", "close", "start", "ask", "start", "ask", "close"]

@@ -311,3 +311,34 @@ def test_no_mutation_of_an_archive_gets_more_than_a_refusal(tmp_path_factory, po
     # What passed says what the original said, or says it in harmless fields (a date, a version of zip).
     with zipfile.ZipFile(path) as file:
         assert file.read("config.json") == CONFIG
+
+
+def test_a_directory_has_a_budget_before_it_is_read(keras_file):
+    good = archive()
+    end, start = good.rindex(b"PK\x05\x06"), good.index(b"PK\x01\x02")
+    small = bytearray(good)
+    struct.pack_into("<I", small, end + 12, 20_000_000)
+    assert "a directory of 20,000,000 bytes, more than is allowed" in refusal(keras_file, bytes(small))
+    # In a 64-bit directory the size stands in a record of its own.
+    struct.pack_into("<I", small, end + 12, 0xFFFFFFFF)
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 3, 3, 30_000_000, start)
+    large = bytes(small[:end]) + record + bytes(small[end:])
+    assert "a directory of 30,000,000 bytes, more than is allowed" in refusal(keras_file, large)
+    assert "not a readable zip archive" in refusal(keras_file, bytes(small))
+
+
+def test_a_stored_member_of_two_sizes(keras_file):
+    data = bytearray(archive())
+    at = data.index(b"PK\x01\x02")
+    (size,) = struct.unpack_from("<I", data, at + 24)
+    struct.pack_into("<I", data, at + 24, size + 1)
+    assert refusal(keras_file, bytes(data)).endswith("has two sizes")
+
+
+def test_numbers_of_units_that_are_none_or_words_are_for_keras_to_judge(keras_file):
+    for units in (None, "many", [3], 512):
+        dense = {"class_name": "Dense", "config": {"name": "d", "units": units}}
+        config = {**json.loads(CONFIG), "config": {"layers": [dense]}}
+        admit(
+            write(keras_file, archive({**members(), "config.json": json.dumps(config).encode()})), Kind.KERAS
+        )

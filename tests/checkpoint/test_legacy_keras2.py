@@ -292,3 +292,24 @@ def test_a_model_that_needs_none_is_left_alone():
     start = layer("InputLayer", "start", batch_input_shape=[None, 3], dtype="float32")
     model = sequential(start, layer("Dense", "one", units=2, activation="relu"))
     assert repaired(model) == (model, ())
+
+
+def test_repairs_that_touch_nothing_else():
+    """Groups of a depthwise layer are its own; an axis of one number is a number."""
+    model = sequential(
+        layer("DepthwiseConv2D", "deep", batch_input_shape=[None, 8, 8, 2], filters=3, groups=2),
+        layer("BatchNormalization", "norm", axis=[3]),
+        layer("BatchNormalization", "both", axis=[1, 2]),
+    )
+    model["config"]["layers"].append({"class_name": "Custom", "config": None})
+    new, notes = repaired(model)
+    entry, deep, norm, both, custom = new["config"]["layers"]
+    assert entry["config"]["batch_shape"] == [None, 8, 8, 2]
+    assert (deep["config"]["groups"], "filters" in deep["config"]) == (2, False)
+    assert (norm["config"]["axis"], both["config"]["axis"]) == (3, [1, 2])
+    assert custom == {"class_name": "Custom", "config": None}
+    assert notes == (
+        "depthwise_kernel: filters dropped from 'deep'",
+        "axis: a list became a number in 'norm'",
+        "batch_input_shape: an InputLayer was put before 'deep'",
+    )

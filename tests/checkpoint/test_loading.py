@@ -10,6 +10,10 @@ import pytest
 
 import surgeon as sg
 from surgeon.checkpoint import open_model
+from surgeon.checkpoint.loading import load_admitted, weight_budget
+from surgeon.checkpoint.sources import Kind
+from surgeon.errors import CheckpointError, RefusedError
+from tests.checkpoint.legacy import layer, write_keras2
 
 
 def trained_model(seed, *, epochs=1):
@@ -84,3 +88,55 @@ def test_a_legacy_file_with_a_loss_of_the_users_own(tmp_path):
     with pytest.warns(UserWarning, match="loss, metrics and optimizer are dropped"):
         opened = open_model(tmp_path / "model.h5")
     assert np.array_equal(opened.get_layer("head").kernel, model.get_layer("head").kernel)
+
+
+def test_a_model_takes_no_more_than_its_file_allows():
+    with weight_budget(4 * (3 * 5 + 5)):
+        keras.layers.Dense(5, name="fits").build((None, 3))
+    with (
+        weight_budget(79),
+        pytest.raises(RefusedError, match=r"'big' wants .* \(5,\): .* 80 bytes, more than the 79"),
+    ):
+        keras.layers.Dense(5, name="big").build((None, 3))
+
+
+def test_bare_weights_take_an_architecture_that_is_not_compiled(tmp_path):
+    model = trained_model(4)
+    model.save_weights(tmp_path / "bare.weights.h5")
+    (tmp_path / "model.json").write_text(model.to_json())
+    loaded = load_admitted(
+        tmp_path / "bare.weights.h5", Kind.WEIGHTS, tmp_path / "model.json", compiled=False
+    )
+    assert not loaded.compiled
+    assert np.array_equal(loaded.get_layer("head").kernel, model.get_layer("head").kernel)
+    with pytest.raises(CheckpointError, match="holds bare weights and no architecture was given"):
+        load_admitted(tmp_path / "bare.weights.h5", Kind.WEIGHTS)
+
+
+def test_a_legacy_file_that_nobody_can_load_says_what_keras_says(tmp_path):
+    dense = layer("Dense", "head", units="many")
+    start = layer("InputLayer", "x", batch_input_shape=[None, 4], dtype="float32")
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [start, dense]}}
+    path = write_keras2(tmp_path / "a.h5", model, {})
+    with pytest.raises((TypeError, ValueError), match=r"units|many"):
+        load_admitted(path, Kind.LEGACY, compiled=False)
+
+
+def test_a_folder_is_no_checkpoint_and_says_what_to_do(tmp_path):
+    (tmp_path / "ckpt-1.index").touch()
+    with pytest.raises(CheckpointError, match="a TensorFlow checkpoint holds values alone; load them into"):
+        open_model(tmp_path)
+
+
+def test_a_legacy_file_that_needs_no_repair_is_opened_as_it_is(tmp_path):
+    dense = layer("Dense", "head", units=2, activation="linear", use_bias=True)
+    start = layer("InputLayer", "x", batch_input_shape=[None, 3], dtype="float32")
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [start, dense]}}
+    kernel, bias = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0])
+    path = write_keras2(tmp_path / "a.h5", model, {"x": {}, "head": {"kernel": kernel, "bias": bias}})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = load_admitted(path, Kind.LEGACY)
+    assert not [each for each in caught if "repaired" in str(each.message)]
+    assert np.array_equal(loaded.get_layer("head").kernel, kernel)
+    assert np.array_equal(loaded.get_layer("head").bias, bias)

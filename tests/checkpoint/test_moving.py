@@ -241,3 +241,15 @@ def test_the_last_spare_buffer_may_go_to_another_thread(tmp_path, monkeypatch):
         origin = Origin(FileInput(file.fileno()), 0, 1000, lambda buffer: None)
         assert b"".join(bytes(view) for view in origin.range(0, 1000)) == b"x" * 1000
         origin.finish()
+
+
+def test_keras_is_asked_about_one_in_so_many_files(tmp_path, fake_workers):
+    fill(tmp_path / "in", 4, 20_000)
+    plans = keep_plan(tmp_path / "in" / "0.keras", tmp_path / "plans")
+    (tmp_path / "in" / "2.keras").rename(tmp_path / "in" / "2_differs.keras")
+    (tmp_path / "in" / "3.keras").rename(tmp_path / "in" / "3_differs.keras")
+    report = convert(tmp_path / "in", [], tmp_path / "out", plans=plans, verify=2)
+    assert [done.how for done in report.converted] == ["bytes"] * 3
+    assert [(Path(f.source).name, f.reason) for f in report.failed] == [
+        ("2_differs.keras", "other weights than Keras")
+    ]

@@ -17,7 +17,7 @@ from surgeon.checkpoint.record import Publication, Record
 from surgeon.checkpoint.stamp import Fingerprint
 from surgeon.errors import CheckpointError
 from surgeon.rules import freeze
-from tests.checkpoint.archives import archive, members, write
+from tests.checkpoint.archives import archive, hdf5, members, write
 
 
 def names(folder: Path) -> list[str]:
@@ -90,6 +90,17 @@ def test_without_hard_links_it_is_a_rename(tmp_path, monkeypatch):
     assert final.read_text() == "x"
 
 
+def test_what_is_no_lack_of_hard_links_is_an_error(tmp_path, monkeypatch):
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(os, "link", fails)
+    (tmp_path / "temp").write_text("x")
+    with pytest.raises(OSError, match="the disk is broken"):
+        publish(tmp_path / "temp", tmp_path / "final")
+    assert names(tmp_path) == ["temp"]
+
+
 def test_rows_are_read_as_they_were_written(tmp_path):
     mark = Fingerprint(10, 2**62, 2**64 - 1, "abc")
     rows = [
@@ -136,6 +147,13 @@ def test_a_run_that_died_while_publishing_is_understood(tmp_path):
     inode = (out / "a.keras").stat().st_ino
     assert [type(outcome) for outcome in convert(source, [], out).outcomes] == [Skipped]
     assert (out / "a.keras").stat().st_ino == inode
+    # Another sound file of that size in its place is not what the run wrote.
+    publishing()
+    theirs = archive({**members(), "model.weights.h5": hdf5(seed=1)})
+    assert len(theirs) == (out / "a.keras").stat().st_size
+    write(out / "a.keras", theirs)
+    assert [failure.cause for failure in convert(source, [], out).failed] == ["exists"]
+    assert (out / "a.keras").read_bytes() == theirs
 
     # It died before: the file is converted again, and the orphan is swept, before that costs space.
     publishing()

@@ -177,3 +177,26 @@ def test_how_a_model_was_compiled_makes_no_other_architecture(tmp_path, monkeypa
     )
     assert len(report.planned) == 3
     assert log.read_text().split() == ["0.keras"]
+
+
+def test_a_dry_run_expects_no_more_plans_than_a_run_makes(tmp_path):
+    """Where architectures are many and of one file each, plans are not worth it."""
+    for number in range(12):
+        content = {**members(), "model.weights.h5": hdf5(2048 + 4 * number)}
+        write(tmp_path / "in" / f"{number:02}.keras", archive(content))
+    report = convert(tmp_path / "in", [], tmp_path / "out", dry_run=True)
+    ways = [outcome.how for outcome in report.planned]
+    assert ways == ["bytes"] * 8 + ["keras"] * 4
+    assert report.planned[-1].reason == "the first file of its architecture"
+
+
+def test_a_dry_run_knows_a_folder_that_moved_and_notes_nothing(tmp_path):
+    write(tmp_path / "in" / "a.keras")
+    convert(tmp_path / "in", [], tmp_path / "out")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    manifest = tmp_path / "out" / ".surgeon" / "manifest.sqlite"
+    before = manifest.read_bytes()
+    assert len(convert(tmp_path / "moved", [], tmp_path / "out", dry_run=True).skipped) == 1
+    assert manifest.read_bytes() == before
+    assert len(convert(tmp_path / "moved", [], tmp_path / "out").skipped) == 1
+    assert manifest.read_bytes() != before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from surgeon.checkpoint import Failed, Planned, Skipped, convert
+from surgeon.checkpoint.safetensors_out import write_safetensors
 from surgeon.checkpoint.sources import Kind
 from surgeon.checkpoint.tracing.naming import array_names
 from surgeon.cli.app import app
@@ -110,6 +112,33 @@ def test_each_array_gets_the_name_of_its_weight(tmp_path, dtype):
     for path, name in names.items():
         assert arrays[path].tobytes() == expected[name].tobytes()
     assert [file.name for file in tmp_path.iterdir()] == ["real.weights.h5"]
+
+
+def test_what_cannot_be_written_as_safetensors(tmp_path):
+    def written(data: bytes, names: dict[str, str], kind: Kind = Kind.WEIGHTS) -> dict[str, np.ndarray]:
+        target = tmp_path / "out.safetensors"
+        target.unlink(missing_ok=True)
+        suffix = kind.value
+        size, _ = write_safetensors(write(tmp_path / f"a{suffix}", data), kind, names, target, sync=False)
+        assert target.stat().st_size == size
+        return load_file(target)
+
+    def two(**options: object) -> bytes:
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            file.create_dataset("layers/a/vars/0", data=np.arange(4, dtype="float32"), **options)
+            file["layers/b/vars/0"] = np.array([1, 2], ml_dtypes.bfloat16).view("V2")
+        return buffer.getvalue()
+
+    made = written(two(), {"layers/a/vars/0": "a/kernel"})
+    assert made["a/kernel"].tolist() == [0, 1, 2, 3]
+    assert made["layers/b/vars/0"].dtype == ml_dtypes.bfloat16
+    with pytest.raises(ValueError, match="two arrays would be called 'same'"):
+        written(two(), {f"layers/{name}/vars/0": "same" for name in "ab"})
+    with pytest.raises(ValueError, match="layers/a/vars/0 is not one range of bytes"):
+        written(two(chunks=(2,), compression="gzip"), {})
+    with pytest.raises(ValueError, match="its members are deflated"):
+        written(archive(members(), zipfile.ZIP_DEFLATED), {}, Kind.KERAS)
 
 
 @pytest.mark.slow

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
-from surgeon.checkpoint import convert
+from surgeon.checkpoint import convert, shards
 from surgeon.checkpoint.budgets import DEFAULT
 from surgeon.checkpoint.bytepath.opened import opened
 from surgeon.checkpoint.destination import Folder
@@ -196,3 +197,26 @@ def test_bare_shards_need_a_model(tmp_path):
     report = convert(tmp_path / "in", RULES, tmp_path / "out")
     assert [failure.cause for failure in report.failed] == ["refused"]
     assert "--model" in report.failed[0].reason
+
+
+def test_shards_that_are_sound_are_one_model(tmp_path):
+    sizes = {"a_00000.weights.h5": 2048, "b_00000.weights.h5": 4096}
+    names = dict(zip(sizes, ("one", "two"), strict=True))
+    for name, size in sizes.items():
+        with h5py.File(tmp_path / name, "w") as file:
+            file[f"layers/{names[name]}/vars/0"] = np.zeros(size // 4, "float32")
+    path = write_map(tmp_path / "a.weights.json", dict(zip("ab", sizes, strict=True)))
+    found = inspect(path, Kind.SHARDED)
+    assert {d.path: (d.size, d.offset) for d in found.layout.datasets.values()} == {
+        "layers/one/vars/0": (2048, None),
+        "layers/two/vars/0": (4096, None),
+    }
+
+
+def test_a_map_has_a_budget_of_shards(tmp_path, monkeypatch):
+    text = json.dumps({"weight_map": {"/vars": [f"a_{number:05}.weights.h5" for number in range(4)]}})
+    monkeypatch.setattr(shards, "_MOST", 4)
+    assert len(shards.shard_names(text.encode(), DEFAULT)) == 4
+    monkeypatch.setattr(shards, "_MOST", 3)
+    with pytest.raises(ValueError, match="4 shards, more than the 3 allowed"):
+        shards.shard_names(text.encode(), DEFAULT)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
+import h5py
+import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -281,3 +287,105 @@ def test_without_fsspec_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(CheckpointError, match=r"pip install 'surgeon-keras\[remote\]'"):
         convert("s3://bucket/in", [], tmp_path)
+
+
+class Told:
+    """A store that says of its objects what other stores say."""
+
+    def __init__(self, **objects: dict[str, Any]) -> None:
+        self._objects = {f"bucket/in/{name}": {"size": 3, **info} for name, info in objects.items()}
+
+    def find(self, *_: Any, **__: Any) -> dict[str, dict[str, Any]]:
+        return {**self._objects, "bucket/in.keras": {"size": 1}}
+
+
+def test_what_stores_say_of_their_objects_is_understood(monkeypatch):
+    """S3 and Azure have tags, others only times, as text or as numbers; a prefix finds neighbours, too."""
+    noon = "2026-01-31T12:00:00+00:00"
+    store = Told(
+        tagged={"ETag": '"one"', "LastModified": noon},
+        other={"etag": '"two"'},
+        text={"updated": noon},
+        wrong={"updated": "yesterday"},
+        number={"mtime": 1769860800.0},
+        silent={},
+    )
+    monkeypatch.setattr(stores, "open_store", lambda url: (store, "bucket/in"))
+    found = {each.relative: each for each in stores.listed("gs://bucket/in/")}
+    assert sorted(found) == ["number", "other", "silent", "tagged", "text", "wrong"]
+    assert found["text"].url == "gs://bucket/in/text"
+    assert {name: each.modified for name, each in found.items()} == {
+        **dict.fromkeys(("tagged", "text", "number"), 1769860800.0),
+        **dict.fromkeys(("other", "wrong", "silent")),
+    }
+    assert (
+        len({each.stamp for name, each in found.items() if name in ("tagged", "other", "text", "silent")})
+        == 4
+    )
+    assert found["wrong"].stamp == found["silent"].stamp
+
+
+def test_only_objects_of_a_name_and_of_a_time(tmp_path):
+    put("a.keras")
+    put("deep/b.keras")
+    place = STORE.store["/bucket/in/a.keras"]
+    place.modified = place.created = datetime(2020, 1, 1, tzinfo=UTC)
+    assert [each.relative for each in find_sources(IN, tmp_path, pattern="b*")] == ["deep/b.keras"]
+    since = datetime(2024, 1, 1, tzinfo=UTC)
+    assert [each.relative for each in find_sources(IN, tmp_path, since=since)] == ["deep/b.keras"]
+    (source, _) = find_sources(IN, tmp_path)
+    with pytest.raises(ValueError, match=r"a\.keras is not on this machine"):
+        source.path.exists()
+
+
+def test_a_trusted_source_is_read_in_part(tmp_path):
+    put("a.keras", filled(1, payload=3 << 20))
+    plans = keep_plan(write(tmp_path / "a.keras", filled(2, payload=3 << 20)), tmp_path / "plans")
+    for trust in (False, True):
+        report = convert(IN, [], f"{OUT}/{trust}", plans=plans, trust_source=trust)
+        assert [done.how for done in report.converted] == ["bytes"]
+    one, other = made().values()
+    assert one == other
+
+
+def test_sharded_weights_are_copied_here_with_their_shards(tmp_path, monkeypatch):
+    put("a_00000.weights.h5", hdf5())
+    put("a_00001.weights.h5", hdf5_named("other"))
+    put(
+        "a.weights.json",
+        json.dumps({"weight_map": {"/a": "a_00000.weights.h5", "/b": "a_00001.weights.h5"}}).encode(),
+    )
+    model = write(tmp_path / "model.keras")
+    seen: list[str] = []
+
+    def fetch(url: str, to: Path) -> None:
+        seen.append(to.name)
+        stores.download(url, to)
+
+    monkeypatch.setattr("surgeon.checkpoint.spool.download", fetch)
+    report = convert(IN, [], OUT, model=model)
+    assert seen == ["a.weights.json", "a_00000.weights.h5", "a_00001.weights.h5"]
+    # The worker of these tests copies the map alone, which is no sound output.
+    assert [failure.reason.partition(":")[0] for failure in report.failed] == [
+        "the output would not be readable"
+    ]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    full = convert(IN, [], f"{OUT}/full", model=write(model))
+    assert "10 are free in" in full.failed[0].reason
+
+
+def hdf5_named(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file[f"layers/{name}/vars/0"] = np.ones(3, "float32")
+    return buffer.getvalue()
+
+
+def test_an_upload_replaces_only_what_it_may(tmp_path):
+    url = f"{OUT}/a.keras"
+    upload(write(tmp_path / "a", b"one"), url, replace=False)
+    with pytest.raises(FileExistsError, match=r"out/a\.keras exists and is left as it is"):
+        upload(write(tmp_path / "b", b"two"), url, replace=False)
+    assert made() == {"a.keras": b"one"}
+    upload(tmp_path / "b", url, replace=True)
+    assert made() == {"a.keras": b"two"}

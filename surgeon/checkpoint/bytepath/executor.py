@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -104,9 +104,10 @@ class _Execution:
                 append(step)
             elif type(step) is int:
                 copy(step)
-            elif isinstance(step, Piece):
-                data = self._made(step)
-                if len(data) != step.size:
+            else:
+                piece = cast("Piece", step)
+                data = self._made(piece)
+                if len(data) != piece.size:
                     raise ValueError("the plan does not add up")
                 self._made_crcs.append(crc32(data))
                 append(data)

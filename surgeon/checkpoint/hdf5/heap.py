@@ -27,7 +27,7 @@ def read_texts(window: Window, attribute: Attribute, longest: int) -> list[str]:
             _look_up(window, address, index, length, longest)
             for length, address, index in _REFERENCE.iter_unpack(attribute.data)
         ]
-    elif attribute.type.name == "text" and attribute.type.size:
+    elif attribute.type.name == "text" and attribute.type.size and not attribute.type.is_reference:
         size = attribute.type.size
         raw = [attribute.data[at : at + size] for at in range(0, len(attribute.data), size)]
     else:

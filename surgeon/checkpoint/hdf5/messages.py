@@ -55,7 +55,7 @@ def _read_version_2(window: Window, address: int) -> list[tuple[int, bytes]]:
     width = 1 << (flags & 3)
     size = window.integer(start, width)
     lead = 6 if flags & 0x04 else 4
-    return _checked(_walk(window, [(start + width, size)], _MOST_MESSAGES, lead=lead, tail=4))
+    return _checked(_walk(window, [(start + width, size)], _MOST_MESSAGES + 1, lead=lead, tail=4))
 
 
 def _walk(
@@ -71,14 +71,18 @@ def _walk(
         tail: Bytes of checksum after each further block, which then starts with a signature.
     """
     found: list[tuple[int, int, bytes]] = []
+    seen: set[int] = set()
     for number, (address, size) in enumerate(blocks):
-        if number > _MOST_MESSAGES:
+        if address in seen:
             raise ValueError("damaged HDF5: an object header without an end")
+        seen.add(address)
         begin = address + (4 if tail and number else 0)
         end = address + size - (tail if number else 0)
         data = window.read(begin, max(0, end - begin))
         at = 0
-        while at + lead <= len(data) and len(found) < min(most, _MOST_MESSAGES):
+        while at + lead <= len(data) and len(found) < most:
+            if len(found) == _MOST_MESSAGES:
+                raise ValueError(f"HDF5 with an object of more than {_MOST_MESSAGES:,} messages")
             if lead == 8:
                 kind, length, flags = struct.unpack_from("<HHB", data, at)
             else:

@@ -36,7 +36,8 @@ def array_names(model: Any, folder: Path) -> dict[str, str]:
         with path.open("rb") as file:
             layout = read_layout(Window(file, 0, path.stat().st_size, DEFAULT.description), DEFAULT)
             for dataset in layout.datasets.values():
-                number = _number(file, dataset)
+                # What an optimizer counts may look like one of the numbers.
+                number = -1 if dataset.path.startswith("optimizer/") else _number(file, dataset)
                 if 0 <= number < len(sites) and tuple(sites[number][1].shape) == dataset.shape:
                     found[dataset.path] = sites[number][0]
     finally:
@@ -60,17 +61,15 @@ def _numbered(number: int, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any
 
 def _number(file: Any, dataset: Dataset) -> int:
     """Inverse of `_numbered`; -1 if there is no number."""
-    if dataset.offset is None or dataset.dtype == "|b1" or not dataset.size:
+    if dataset.offset is None or dataset.dtype in ("|b1", "|V1") or not dataset.size:
         return -1
     kind = np.dtype(dataset.dtype)
     file.seek(dataset.offset)
     data = file.read(min(dataset.size, _DIGITS * kind.itemsize))
     if kind.kind == "V" and kind.itemsize == 2:  # bfloat16 is the upper half of a float32
         values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    elif kind.kind in "fiu":
-        values = np.frombuffer(data, kind)
     else:
-        return -1
+        values = np.frombuffer(data, kind)
     if dataset.size // kind.itemsize < _DIGITS:
         return int(values[0]) - 1
     digits = [int(value) - 1 for value in values]
