@@ -105,7 +105,9 @@ def test_what_trains_of_a_part_is_the_same_again():
     assert [(v.path, tuple(v.shape)) for v in again.trainable_variables] == [
         (v.path, tuple(v.shape)) for v in tuned.trainable_variables
     ]
-    assert np.array_equal(to_numpy(again.get_layer("layer").kernel), to_numpy(model.get_layer("layer").kernel))
+    assert np.array_equal(
+        to_numpy(again.get_layer("layer").kernel), to_numpy(model.get_layer("layer").kernel)
+    )
 
 
 def test_adapters_stay_apart_from_their_kernel():
