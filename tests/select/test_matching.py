@@ -78,7 +78,8 @@ def test_one_node_is_the_same_everywhere():
     a, b = (layers.Dense(4, name=name)(start) for name in "ab")
     left, right = layers.ReLU(name="left")(a), layers.ReLU(name="right")(a)
     model = keras.Model(
-        start, [layers.Add(name="one")([left, right]), layers.Add(name="two")([layers.ReLU(name="r")(b), left])]
+        start,
+        [layers.Add(name="one")([left, right]), layers.Add(name="two")([layers.ReLU(name="r")(b), left])],
     )
     d = dense("d")
     block = sg.pattern(
