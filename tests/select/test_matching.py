@@ -44,8 +44,8 @@ def test_an_output_that_the_first_one_reads_is_bound_already():
 @pytest.mark.parametrize(
     ("second", "reason"),
     [
-        (lambda d: sg.node("s", sg.isa("Softmax"))(d), "s: nothing that fits isa('Softmax') reads the block"),
-        (lambda d: sg.node("s", sg.isa("Add"))(d), "s: nothing that fits isa('Add') reads the block"),
+        (sg.node("s", sg.isa("Softmax")), "s: nothing that fits isa('Softmax') reads the block"),
+        (sg.node("s", sg.isa("Add")), "s: nothing that fits isa('Add') reads the block"),
     ],
     ids=["nobody", "of another kind"],
 )
