@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import shutil
 import sys
 import types
 
@@ -11,6 +13,7 @@ import pytest
 from surgeon.diagrams import cards, graphviz_child, layout
 from surgeon.diagrams.theme import LIGHT
 from surgeon.diagrams.view import Card, Row, text_of_shape
+from surgeon.errors import RenderError
 from tests.diagrams.graphs import weight
 
 
@@ -62,9 +65,8 @@ def test_the_child_writes_a_picture_or_says_why(monkeypatch, capfdbinary, layout
     )
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setitem(sys.modules, "pygraphviz.graphviz", inside)
-    real = types.ModuleType
 
-    class Package(real):
+    class Package(types.ModuleType):
         graphviz = inside
 
     monkeypatch.setattr(graphviz_child, "type", lambda value: Package, raising=False)
@@ -78,9 +80,9 @@ def test_the_child_writes_a_picture_or_says_why(monkeypatch, capfdbinary, layout
 
 
 def test_a_graphviz_on_the_path_is_a_renderer(monkeypatch, tmp_path):
-    monkeypatch.setattr(layout.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(layout.shutil, "which", lambda name, path=None: f"/{name}" if name == "dot" else None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/{name}" if name == "dot" else None)
     assert list(layout._renderers()) == [("dot", ["/dot", "-Tsvg"])]
-    monkeypatch.setattr(layout.shutil, "which", lambda name, path=None: None)
-    with pytest.raises(layout.RenderError, match=r"cannot draw the graph \(no Graphviz found\); install"):
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    with pytest.raises(RenderError, match=r"cannot draw the graph \(no Graphviz found\); install"):
         layout.lay_out("digraph {}")

@@ -75,4 +75,4 @@ def test_a_graph_without_layers_is_no_model():
     from surgeon.roundtrip import to_model
 
     with pytest.raises(GraphError, match=r"expected a ModelGraph, not Sequential: to_graph"):
-        to_model(zoo.mlp())  # type: ignore[arg-type]
+        to_model(zoo.mlp())

@@ -44,7 +44,7 @@ def test_a_block_becomes_a_layer_whose_weights_are_computed_from_it():
         sg.insert_after("a", lambda node: None),
         sg.insert_before("a", lambda node: None),
         sg.replace("a", lambda node: None),
-        sg.rename("a", lambda node: None),  # type: ignore[arg-type, return-value]
+        sg.rename("a", lambda node: None),
     ],
     ids=["after", "before", "replace", "rename"],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 import surgeon as sg
@@ -13,11 +15,14 @@ BLOCK = sg.chain(a=sg.isa("Dense"), b=sg.isa("ReLU"))
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: sg.freeze("d", stats="yes"), r"freeze\('d', \.\.\.\): stats is True or False, not 'yes'"),
+        (
+            lambda: sg.freeze("d", stats=cast(Any, "yes")),
+            r"freeze\('d', \.\.\.\): stats is True or False, not 'yes'",
+        ),
         (lambda: sg.prune(BLOCK, channels=0.5), r"prune\(\.\.\.\) takes a selector, not a pattern"),
-        (lambda: sg.lora(BLOCK, rank=2), r"lora\(\.\.\.\) takes a selector, not a pattern"),
+        (lambda: sg.lora(cast(Any, BLOCK), rank=2), r"lora\(\.\.\.\) takes a selector, not a pattern"),
         (lambda: sg.filled(3, dict, []), r"filled\(\.\.\.\) takes a layer, not 3"),
-        (lambda: sg.channels(0.5, by=sg.fisher), r"write by=fisher\(data\)"),
+        (lambda: sg.channels(0.5, by=cast(Any, sg.fisher)), r"write by=fisher\(data\)"),
     ],
     ids=["stats", "prune", "lora", "filled", "criterion"],
 )
