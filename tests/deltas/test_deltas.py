@@ -322,3 +322,21 @@ def test_damaged_files_are_refused(tmp_path, digest):
     for name in ("short", "absent"):
         with pytest.raises(sg.DeltaError, match=name):
             sg.load_delta(model, tmp_path / name)
+
+
+def test_a_base_that_is_none_and_a_model_that_is_none_are_refused():
+    model = zoo.mlp()
+    with pytest.raises(sg.ModelError, match="expected a built Keras model, not Sequential"):
+        sg.save_delta(keras.Sequential([layers.Dense(2)]), "never.safetensors")
+    wide = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="other")])
+    with pytest.raises(sg.DeltaError, match=r"the base has no weight '.*' of shape .* and dtype float32"):
+        sg.save_delta(model, "never.safetensors", base=wide)
+
+
+def test_a_delta_that_was_taken_off_inside_of_its_block_is_off(tmp_path):
+    model, first, _ = deltas(tmp_path)
+    before = weights_of(model)
+    with sg.load_delta(model, first) as applied:
+        applied.remove()
+        assert_same_weights(before, weights_of(model))
+    assert_same_weights(before, weights_of(model))

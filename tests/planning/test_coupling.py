@@ -108,3 +108,13 @@ def test_an_operation_that_says_the_number_of_channels_keeps_them():
         sg.RuleError, match="'wide': its channels must stay: they are read or made by Reshape"
     ):
         sg.plan(model, sg.prune("wide", channels=[0]))
+
+
+@pytest.mark.parametrize("given", ["output", "reader"])
+def test_heads_whose_scores_somebody_reads_stay(given):
+    start = keras.Input((4, 6), name="x")
+    y, scores = layers.MultiHeadAttention(2, 3, name="heads")(start, start, return_attention_scores=True)
+    more = layers.ReLU(name="r")(scores) if given == "reader" else scores
+    model = keras.Model(start, [layers.Dense(2, name="head")(y), more])
+    with pytest.raises(sg.RuleError, match="the attention scores of 'heads', one for each head"):
+        sg.plan(model, sg.prune("heads", heads=[0]))

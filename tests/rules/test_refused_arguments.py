@@ -17,7 +17,7 @@ BLOCK = sg.chain(a=sg.isa("Dense"), b=sg.isa("ReLU"))
     [
         (
             lambda: sg.freeze("d", stats=cast(Any, "yes")),
-            r"freeze\('d', \.\.\.\): stats is True or False, not 'yes'",
+            r"stats is True or False, not 'yes'",
         ),
         (lambda: sg.prune(BLOCK, channels=0.5), r"prune\(\.\.\.\) takes a selector, not a pattern"),
         (lambda: sg.lora(cast(Any, BLOCK), rank=2), r"lora\(\.\.\.\) takes a selector, not a pattern"),
