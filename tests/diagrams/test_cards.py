@@ -11,6 +11,8 @@ import types
 import pytest
 
 from surgeon.diagrams import cards, graphviz_child, layout
+from surgeon.diagrams.fonts import font_file
+from surgeon.diagrams.text import width
 from surgeon.diagrams.theme import LIGHT
 from surgeon.diagrams.view import Card, Row, text_of_shape
 from surgeon.errors import RenderError
@@ -86,3 +88,20 @@ def test_a_graphviz_on_the_path_is_a_renderer(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     with pytest.raises(RenderError, match=r"cannot draw the graph \(no Graphviz found\); install"):
         layout.lay_out("digraph {}")
+
+
+def test_marks_on_letters_take_no_room():
+    assert width("e\u0301", 10) == width("e", 10)
+    assert width("\u8a9e", 10) > width("e", 10)
+
+
+def test_a_font_that_is_not_there_is_asked_for(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RenderError, match="PNG needs a font: `pip install fontpkg-arimo`"):
+        font_file("PNG")
+
+
+def test_names_of_which_one_begins_as_the_other_are_told_apart():
+    stem = "a_very_long_name_of_a_layer_in_a_model_that_is_deep_block"
+    (span,) = cards.title(card(stem, f"{stem}_1", repeats=2), LIGHT)
+    assert span.text.endswith("×2")
