@@ -184,8 +184,11 @@ def _weights(
         elif variable is not news[path] and not same_bits(variable, news[path]):
             lines.append(f"weight {path} has other values")
     if not edited and not replaced:
-        # It may change no output yet: a bias of zeros, an adapter that was not trained.
-        lines += [f"weight {path} is new" for path in news if path not in olds]
+        # It may change no output yet, as a bias of zeros. Adapters are added on purpose, and show in outputs.
+        extra = (path for path in news if path not in olds)
+        lines += [
+            f"weight {path} is new" for path in extra if not path.rpartition("/")[2].startswith("lora_")
+        ]
     return lines
 
 
