@@ -87,7 +87,7 @@ def _compare(
     before, after = old.model, new.model
     compared, notes = ["structure", "weights"], []
     differences = _structure(old, new, replaced, edited=edited)
-    differences += _weights(old, new, replaced)
+    differences += _weights(old, new, replaced, edited=edited)
     if outputs and (replaced or edited):
         notes.append("outputs are not compared: the structure was changed")
     elif outputs and not differences:
@@ -161,7 +161,9 @@ def _structure(
     return lines
 
 
-def _weights(before: ModelGraph, after: ModelGraph, replaced: Collection[str]) -> list[str]:
+def _weights(
+    before: ModelGraph, after: ModelGraph, replaced: Collection[str], *, edited: bool = False
+) -> list[str]:
     layers = dict(layers_of(before)), dict(layers_of(after))
     common = {path for path, layer in layers[0].items() if layers[1].get(path) is layer}
     olds, news = (
@@ -181,6 +183,12 @@ def _weights(before: ModelGraph, after: ModelGraph, replaced: Collection[str]) -
             lines.append(f"weight {path} is gone")
         elif variable is not news[path] and not same_bits(variable, news[path]):
             lines.append(f"weight {path} has other values")
+    if not edited and not replaced:
+        # It may change no output yet, as a bias of zeros. Adapters are added on purpose, and show in outputs.
+        extra = (path for path in news if path not in olds)
+        lines += [
+            f"weight {path} is new" for path in extra if not path.rpartition("/")[2].startswith("lora_")
+        ]
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import keras
 import numpy as np
 from hypothesis import given, settings
 from keras import layers
@@ -99,3 +100,52 @@ def test_what_is_frozen_is_a_difference_where_the_shape_is_another_one_too():
     assert "hidden/kernel: 720 → 792 train, a smaller part of it than before" in text
     still = sg.rewrite(model, [fewer, sg.freeze("bn_1", "moving_mean")])
     assert "bn_1/moving_mean: the state holds still" in str(sg.diff(model, still))
+
+
+def test_a_layer_of_another_class_or_other_values_is_not_taken_for_a_renamed_one():
+    def model(*made):
+        return keras.Sequential([keras.Input((4,), name="x"), *made])
+
+    def dense(name, start="ones"):
+        return layers.Dense(4, name=name, kernel_initializer=start)
+
+    same = sg.diff(model(dense("a"), dense("b")), model(dense("c"), dense("d")))
+    assert [line for line in str(same).splitlines() if "is now called" in line] == [
+        "~ a: is now called c",
+        "~ b: is now called d",
+    ]
+    other = str(sg.diff(model(dense("a")), model(dense("b", "zeros")))).splitlines()
+    assert {"+ b", "- a"} <= set(other)
+    kinds = sg.diff(model(dense("a")), model(layers.ReLU(name="a")))
+    assert "~ a: Dense → ReLU" in str(kinds).splitlines()
+
+
+def test_settings_that_are_tables_are_compared_as_keras_saves_them():
+    def model(**options):
+        regular = keras.regularizers.L2(0.1)
+        return keras.Sequential(
+            [keras.Input((4,), name="x"), Tabled({"a": (1, 2), "r": regular, **options}, name="t")]
+        )
+
+    assert not sg.diff(model(), model())
+    assert "table" in str(sg.diff(model(), model(a=(1, 3))))
+
+
+class Tabled(layers.Layer):
+    def __init__(self, table, **kwargs):
+        super().__init__(**kwargs)
+        self.table = table
+
+    def call(self, inputs):
+        return inputs
+
+    def get_config(self):
+        return {**super().get_config(), "table": dict(self.table)}
+
+
+def test_a_picture_is_written_only_where_a_path_is_given(tmp_path):
+    difference = sg.diff(zoo.mlp(), zoo.mlp())
+    drawing = difference.diagram(tmp_path / "change.dot")
+    assert (tmp_path / "change.dot").read_text(encoding="utf-8") == drawing.dot
+    assert difference.diagram().dot == drawing.dot
+    assert [file.name for file in tmp_path.iterdir()] == ["change.dot"]

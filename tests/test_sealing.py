@@ -6,6 +6,7 @@ import json
 
 import keras
 import pytest
+from keras import layers
 
 import surgeon as sg
 from tests import zoo
@@ -47,3 +48,15 @@ def test_what_is_no_model_cannot_be_verified(seal, what):
 def test_other_text_is_refused(text):
     with pytest.raises(sg.RuleError, match="this is no seal"):
         sg.Seal.from_json(text)
+
+
+def test_each_weight_that_breaks_a_seal_is_named():
+    model = keras.Sequential([keras.Input((4,)), *(layers.Dense(4, name=name) for name in "abc")])
+    seal = sg.seal(sg.rewrite(model, sg.freeze("*")))
+    other = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(5, name="a"), layers.Dense(4, name="b", trainable=False)]
+    )
+    with pytest.raises(sg.SealBrokenError) as raised:
+        seal.verify(other)
+    for line in ("a/kernel has another shape", "c/kernel is gone", "b/kernel has another shape"):
+        assert line in str(raised.value)

@@ -101,6 +101,13 @@ def norm_uses(node: Node, ids: Ids) -> Uses:
     return Uses(node, ids, tuple(Along(name, 0, ids) for name in _NORM))
 
 
+def reshape_uses(node: Node, makes: Ids) -> Uses:
+    """Return the channels of a Reshape whose setting says how many they are."""
+    shape = list(node.config["target_shape"][:-1])
+    # It has no weight: the name stands for the setting alone.
+    return Uses(node, makes, (Along("", 0, makes),), lambda count: {"target_shape": (*shape, count(makes))})
+
+
 def makes_channels(uses: Uses) -> bool:
     """Whether a layer computes its channels anew, by a kernel, and does not hand on those that it reads."""
     return uses.node.class_name in KERNELS or (len(uses.heads) > 0 and len(uses.makes) > 0)

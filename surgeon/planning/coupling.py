@@ -17,7 +17,15 @@ import numpy as np
 from surgeon import paths
 from surgeon.graph import ModelGraph, Node, Ref, refs_in
 from surgeon.planning.attention_uses import HEADS, attention_uses, call_arguments, why_fixed
-from surgeon.planning.channel_uses import KERNELS, Ids, Uses, depthwise_uses, kernel_uses, norm_uses
+from surgeon.planning.channel_uses import (
+    KERNELS,
+    Ids,
+    Uses,
+    depthwise_uses,
+    kernel_uses,
+    norm_uses,
+    reshape_uses,
+)
 from surgeon.planning.zeros import MERGES, is_alone, stays_zero
 from surgeon.roundtrip.copying import stock_class
 
@@ -279,15 +287,25 @@ class _Walker:
 
     def _reshaped(self, node: Node, given: Ids) -> Ids | None:
         before, after = self.graph.spec(node.inputs[0]).shape, node.outputs[0].shape
-        if before[-1] == after[-1]:
-            return given
-        if len(after) == 2 and after[-1] and None not in before[1:]:
-            return np.tile(given, after[-1] // len(given))
-        return None
+        made = given
+        if before[-1] != after[-1]:
+            if len(after) != 2 or not after[-1] or None in before[1:]:
+                return None
+            made = np.tile(given, after[-1] // len(given))
+        if node.class_name == "Flatten" or _target_shape(node)[-1] == -1:
+            return made
+        # An operation has no settings to be made anew with.
+        return self._use(reshape_uses(node, made)) if isinstance(node.op, keras.layers.Layer) else None
 
 
 def _channels(shape: tuple[int | None, ...]) -> int | None:
     return shape[-1] if shape else None
+
+
+def _target_shape(node: Node) -> Any:
+    return (
+        node.op.target_shape if isinstance(node.op, keras.layers.Layer) else np.atleast_1d(node.op.newshape)
+    )
 
 
 def _numbers_each(node: Node) -> bool:

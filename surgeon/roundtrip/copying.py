@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -84,7 +83,7 @@ def copy_op(op: Op) -> Op:
         CopyError: If a layer with weights cannot be made from its own config.
     """
     if not isinstance(op, keras.layers.Layer):
-        return _without_calls(copy.copy(op))
+        return _same_behaviour(op)  # `copy.copy` would save it to a file and load that
     copied = _from_config(op)
     if op.built and not copied.built and _builds_itself(op):
         build_config = op.get_build_config()
@@ -120,7 +119,7 @@ def stock_class(layer: Op) -> Any:
 
 
 def _same_behaviour(layer: Op) -> Op:
-    """Copy a layer that is nothing but code, such as a Lambda around a Python function."""
+    """Copy what is nothing but code, such as a Lambda around a Python function, or an operation."""
     copied = stock_class(layer).__new__(stock_class(layer))
     # These are closures over the object that they belong to.
     own = {name: value for name, value in vars(layer).items() if name not in ("build", "quantize")}

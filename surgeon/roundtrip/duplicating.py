@@ -213,7 +213,9 @@ class Duplicator:
         items = [self._copy(value, within) for value in old]
         if all(new is value for new, value in zip(items, old, strict=True)):
             return old
-        return type(old)(*items) if hasattr(old, "_fields") else type(old)(items)
+        # TensorFlow wraps the tuples that a layer holds, in a class that says to be that of the tuple.
+        made = old.__class__(*items) if hasattr(old, "_fields") else old.__class__(items)
+        return made if type(made) is type(old) else type(old)(made)
 
     def _deque(self, old: Any, within: Any = None) -> Any:
         new = self._remember(old, type(old)(maxlen=old.maxlen))

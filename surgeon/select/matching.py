@@ -192,7 +192,8 @@ class _Finder:
             if not operand.name or bound.get(operand.name, ref) == ref:
                 yield {**bound, operand.name: ref} if operand.name else bound
             else:
-                self._fail(depth, operand.name, f"is {bound[operand.name]}, found {ref}")
+                first, other = (_tensor_text(one) for one in (bound[operand.name], ref))
+                self._fail(depth, operand.name, f"wanted {first} again, found {other}")
         else:
             yield from self._producer(operand, ref, bound, depth)
 
@@ -291,6 +292,10 @@ def _without_optional_end(end: PatternNode) -> Iterator[PatternNode]:
     while end.is_optional and end.reads and isinstance(end.reads[0], PatternNode):
         end = end.reads[0]
         yield end
+
+
+def _tensor_text(value: Node | Ref | None) -> str:
+    return f"output {value.index} of {value.node!r}" if isinstance(value, Ref) else "another node"
 
 
 def _given(node: Node) -> list[Ref]:

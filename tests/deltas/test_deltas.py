@@ -294,11 +294,14 @@ def test_a_file_of_a_version_that_wrote_no_digest_loads(delta_file):
     assert sg.load_delta(zoo.mlp(), path).delta.size == 16
 
 
-def test_damaged_files_are_refused(tmp_path):
+@pytest.mark.parametrize("digest", [True, False], ids=["digest", "without a digest"])
+def test_damaged_files_are_refused(tmp_path, digest):
     model, first, _ = deltas(tmp_path)
     with safe_open(first, framework="numpy") as opened:
         table = json.loads(opened.metadata()[KEY])
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    if not digest:  # as a version wrote it that had none: each part of the file is looked at all the same
+        del table["digest"]
     index, values = tensors["dense_1/kernel:index"], tensors["dense_1/kernel"]
     damage = {
         "positions": ({"dense_1/kernel": values, "dense_1/kernel:index": index + 200}, table),
@@ -326,3 +329,21 @@ def test_a_delta_has_the_rights_that_other_files_have(tmp_path):
     sg.save_delta(sg.rewrite(model, sg.freeze("d", "kernel")), tmp_path / "d.safetensors")
     (tmp_path / "usual").touch()
     assert (tmp_path / "d.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_base_that_is_none_and_a_model_that_is_none_are_refused():
+    model = zoo.mlp()
+    with pytest.raises(sg.ModelError, match="expected a built Keras model, not Sequential"):
+        sg.save_delta(keras.Sequential([layers.Dense(2)]), "never.safetensors")
+    wide = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="other")])
+    with pytest.raises(sg.DeltaError, match=r"the base has no weight '.*' of shape .* and dtype float32"):
+        sg.save_delta(model, "never.safetensors", base=wide)
+
+
+def test_a_delta_that_was_taken_off_inside_of_its_block_is_off(tmp_path):
+    model, first, _ = deltas(tmp_path)
+    before = weights_of(model)
+    with sg.load_delta(model, first) as applied:
+        applied.remove()
+        assert_same_weights(before, weights_of(model))
+    assert_same_weights(before, weights_of(model))

@@ -48,3 +48,26 @@ def test_other_names_and_other_shapes_are_no_matter_of_counting():
     )
     with pytest.raises(sg.PlanError, match=r"no layer 'block_3'; close: 'block_5'$"):
         sg.plan(narrow, sg.freeze("*")).apply(wide)
+
+
+def test_a_plan_of_no_rules_says_so():
+    model = zoo.mlp()
+    assert str(sg.plan(model, [])).startswith("no rules: the model is copied as it is")
+
+
+def test_a_plan_from_json_has_no_graphs_to_draw():
+    plan = sg.Plan.from_json(sg.plan(zoo.mlp(), sg.freeze("*")).to_json())
+    with pytest.raises(sg.PlanError, match=r"has no graphs to draw: make it with surgeon\.plan"):
+        plan.diagram()
+
+
+def test_verbs_and_computations_of_a_later_version_are_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d")])
+    rules = [sg.replace("d", keras.layers.Dense(3)), sg.train("d", kernel=sg.channels([0]))]
+    text = sg.plan(model, rules).to_json()
+    assert '"verb": "train"' in text
+    with pytest.raises(sg.PlanError, match="unknown verb 'melt'"):
+        sg.Plan.from_json(text.replace('"verb": "train"', '"verb": "melt"'))
+    pruned = sg.plan(zoo.cnn(), sg.prune("conv_1", channels=[0])).to_json().replace('"take"', '"give"')
+    with pytest.raises(sg.PlanError, match="does not know the computation 'give' that the plan names"):
+        sg.Plan.from_json(pruned).apply(zoo.cnn())

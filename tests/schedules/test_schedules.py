@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from safetensors.numpy import save_file
 
 import surgeon as sg
 from surgeon.schedules.backup import read_backup, write_backup
@@ -248,6 +249,9 @@ def test_backups_of_something_else_are_refused(tmp_path):
     small.compile("adam", "mse")
     with pytest.raises(sg.RuleError, match="of another model: it has"):
         fit(small, schedule, schedule.callback(backup=file))
+    save_file({"x": np.zeros(1)}, other_file := tmp_path / "weights", {"format": "pt"})
+    with pytest.raises(sg.RuleError, match="weights is no backup of format 1: remove it to begin anew"):
+        fit(make(), schedule, schedule.callback(backup=other_file))
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(sg.RuleError, match="run is damaged"):
         fit(make(), schedule, schedule.callback(backup=file))
