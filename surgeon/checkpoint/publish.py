@@ -101,7 +101,8 @@ def atomic_output(final: Path, *, force: bool = False) -> Iterator[Path]:
         usual = temp.stat().st_mode
         temp.unlink()
         yield temp
-        temp.chmod(usual)
+        with contextlib.suppress(OSError):  # on a file system that has no rights
+            temp.chmod(usual)
         sync_file(temp)
         publish(temp, final, replace=force)
     finally:
