@@ -12,7 +12,7 @@ from surgeon.graph import Node
 from surgeon.select.globs import letters, letters_off
 
 _LIKELY, _LONGEST = 200, 200
-"""Of how many texts, and of globs of how many letters, the distance is measured: it takes a second at most."""
+"""Of how many texts, and of globs of how many letters, the distance is measured: a second at most."""
 
 
 def close_paths(wanted: str, nodes: Sequence[Node], limit: int = 3) -> str:
