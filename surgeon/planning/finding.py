@@ -31,7 +31,7 @@ def find(model: Any, what: Selector | Pattern | Node | str) -> Selected | Matche
         >>> import keras
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")])
         >>> print(find(model, "d").expect(1))
-        'd': 1 layers
+        'd': 1 layer
           d (Dense) (None, 2), 10 of 10 train
     """
     graph = model if isinstance(model, ModelGraph) else to_graph(model)
