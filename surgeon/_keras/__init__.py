@@ -8,7 +8,14 @@ from surgeon._keras.compilation import (
     shared_slots,
     slots_of,
 )
-from surgeon._keras.compiling import LARGE, compiled_if_large, compiled_in_graph
+from surgeon._keras.compiling import (
+    LARGE,
+    after,
+    compiled_if_large,
+    compiled_in_graph,
+    put_sorted,
+    take_sorted,
+)
 from surgeon._keras.data import batches_of
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -41,6 +48,7 @@ from surgeon._keras.graphs import (
     output_tensors,
     start_graph,
 )
+from surgeon._keras.in_place import Target, can_write_in_place, may_be_written
 from surgeon._keras.layers import (
     adapted_weight,
     add_child_layer,
@@ -102,15 +110,18 @@ __all__ = [
     "KerasNode",
     "KerasVariable",
     "Operation",
+    "Target",
     "accepts",
     "adapted_weight",
     "add_child_layer",
+    "after",
     "all_variables",
     "attributes",
     "autocast_dtype",
     "autocasts",
     "bare_layer",
     "batches_of",
+    "can_write_in_place",
     "child_layers",
     "compile_arguments",
     "compiled_if_large",
@@ -140,12 +151,14 @@ __all__ = [
     "is_traced",
     "loose_variables",
     "make_variable",
+    "may_be_written",
     "nodes_in_order",
     "operation_of",
     "output_structure",
     "output_tensors",
     "own_attributes",
     "own_variables",
+    "put_sorted",
     "read",
     "refresh_parameters",
     "refresh_tracker",
@@ -169,6 +182,7 @@ __all__ = [
     "stored_dtype",
     "stored_shape",
     "strategy_scope",
+    "take_sorted",
     "track_all",
     "track_variable",
     "tracked_objects",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from functools import cache, partial
@@ -46,6 +47,18 @@ def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
     return tf.function(function, jit_compile=True, autograph=False)(*tensors)
 
 
+def after(tensor: Any) -> contextlib.AbstractContextManager[Any]:
+    """Let what is computed within wait for a tensor, where it is for TensorFlow to choose the order.
+
+    It computes side by side what it can: what each operation needs for itself is needed at the same time.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.control_dependencies([tensor])  # type: ignore[no-any-return]
+
+
 @cache
 def _compiled(function: Callable[..., Any], kinds: Any, options: Any) -> Any:
     # One for each kind of arguments: TensorFlow warns of a function that is traced for many.
@@ -75,3 +88,27 @@ def _runs() -> bool:
     except (tf.errors.OpError, ValueError):
         return False
     return True
+
+
+SOUND: dict[str, Any] = {"indices_are_sorted": True, "unique_indices": True, "mode": "promise_in_bounds"}
+"""What JAX need not make sure of: positions count from 0, and are sorted, unique and inside."""
+
+
+def take_sorted(flat: Any, index: Any) -> Any:
+    """Return the elements of a flat tensor at sorted, unique positions, an int32 tensor of shape `(k,)`."""
+    if keras.backend.backend() != "jax":
+        return keras.ops.take(flat, index, axis=0)
+    from jax import lax
+
+    numbers = lax.GatherDimensionNumbers(offset_dims=(), collapsed_slice_dims=(0,), start_index_map=(0,))
+    return lax.gather(flat, index[:, None], numbers, slice_sizes=(1,), **SOUND)
+
+
+def put_sorted(flat: Any, index: Any, values: Any) -> Any:
+    """Return a flat tensor with other values at sorted, unique positions; see `take_sorted`."""
+    if keras.backend.backend() != "jax":
+        return keras.ops.scatter_update(flat, keras.ops.expand_dims(index, 1), values)
+    from jax import lax
+
+    numbers = lax.ScatterDimensionNumbers((), inserted_window_dims=(0,), scatter_dims_to_operand_dims=(0,))
+    return lax.scatter(flat, index[:, None], values, numbers, **SOUND)

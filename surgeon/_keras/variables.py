@@ -18,7 +18,20 @@ from surgeon._keras.resources import read_resource
 
 
 class FrozenVariable(KerasVariable):
-    """A variable that was created frozen and stays so, whatever flag is set on it later."""
+    """A variable that was created frozen and stays so, whatever flag is set on it later.
+
+    Attributes:
+        assigned: What is called once it has another value, if anything.
+    """
+
+    assigned: Callable[[], Any] | None = None
+
+    def assign(self, value: Any) -> Any:
+        """Set the variable."""
+        result = super().assign(value)
+        if self.assigned is not None:
+            self.assigned()
+        return result
 
     @property
     def trainable(self) -> bool:

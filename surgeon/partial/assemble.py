@@ -1,8 +1,7 @@
 """Putting a weight together from its frozen and its trainable part, and taking it apart.
 
-All tensors here are plain backend tensors. `index` has dtype int32 and holds positions along
-`axis`, or positions of single elements in C order where `axis` is `None`. `places` has the shape of the
-whole weight and dtype int32: where in the compact part an element lies, or -1 where it is frozen.
+All tensors here are plain backend tensors. `index` has dtype int32 and holds sorted positions along
+`axis`, or of single elements in C order where `axis` is `None`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,14 @@ from surgeon.partial.gradients import Tensors, with_gradient
 from surgeon.partial.part import Part
 
 
+def goes_in_place(part: Part) -> bool:
+    """Whether a weight of which this trains is written in place where it can be.
+
+    It takes two more copies of the trainable part, which above a half are larger than what is saved.
+    """
+    return _keras.may_be_written(part.shape) and 2 * part.size <= math.prod(part.shape)
+
+
 def gather(full: Any, index: Any, axis: int | None) -> Any:
     """Return the trainable elements of a whole weight, in their compact shape."""
     if axis is None:
@@ -27,42 +34,35 @@ def gather(full: Any, index: Any, axis: int | None) -> Any:
 
 
 def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
-    """Return `base` with the elements at `index` overwritten by `compact`; no gradient is defined."""
-    if axis is None:
-        return _keras.compiled_if_large(_scatter_elements, base, compact, index)
+    """Return `base` with the elements at `index` overwritten by `compact`; no gradient is defined.
+
+    Args:
+        base: A tensor, or a `_keras.Target`, which takes the values itself: no other tensor is made.
+        compact: The values, in their compact shape.
+        index: Where they go.
+        axis: What `index` counts along.
+    """
+    if isinstance(base, _keras.Target):
+        return base.take(_overwrite, compact, index, axis=axis)
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
-    return _keras.compiled_if_large(_scatter_slices, base, compact, index, axis=axis)
+    return _keras.compiled_if_large(_overwrite, base, compact, index, axis=axis)
 
 
-def looks_up(part: Part) -> bool:
-    """Whether a part's elements are many enough that each is looked up in `places`, which costs memory.
-
-    A scatter takes time for each element that trains, a choice for each that there is: from one half on
-    it is the faster one, and where nothing is large neither is felt.
-    """
-    count = math.prod(part.shape)
-    return part.kind == "elements" and count >= _keras.LARGE and 2 * part.size > count
-
-
-def places_of(shape: tuple[int, ...], index: Any) -> Any:
-    """Return a numpy array that says of each element where in the compact part it lies, or -1."""
-    places = np.full(math.prod(shape), -1, "int32")
-    places[index] = np.arange(len(index))
-    return places.reshape(shape)
-
-
-def _choose_elements(base: Any, compact: Any, places: Any) -> Any:
-    return ops.where(places >= 0, ops.take(compact, ops.maximum(places, 0), axis=0), base)
+def _overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
+    if axis is None:
+        return _scatter_elements(base, compact, index)
+    if axis == 0:
+        return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
+    return _scatter_slices(base, compact, index, axis)
 
 
 def _gather_elements(full: Any, index: Any) -> Any:
-    return ops.take(ops.reshape(full, (-1,)), index, axis=0)
+    return _keras.take_sorted(ops.reshape(full, (-1,)), index)
 
 
 def _scatter_elements(base: Any, compact: Any, index: Any) -> Any:
-    flat = ops.scatter_update(ops.reshape(base, (-1,)), ops.expand_dims(index, 1), compact)
-    return ops.reshape(flat, base.shape)
+    return ops.reshape(_keras.put_sorted(ops.reshape(base, (-1,)), index, compact), base.shape)
 
 
 def _scatter_slices(base: Any, compact: Any, index: Any, axis: int) -> Any:
@@ -99,19 +99,13 @@ def positions(index: Any, count: int) -> tuple[Any, Any]:
     return ordinal > 0, ops.maximum(ordinal - 1, 0)
 
 
-def assemble(base: Any, compact: Any, index: Any, axis: int | None, places: Any = None) -> Any:
-    """Return the whole weight; its gradient goes to `compact` alone, as one gather.
+def assemble(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
+    """Return the whole weight as `scatter` does; its gradient goes to `compact` alone, as one gather."""
 
-    With `places`, each element is looked up there and nothing is scattered.
-    """
-
-    def forward(compact: Any, base: Any, index: Any, places: Any = None) -> tuple[Any, Tensors]:
-        if places is None:
-            return scatter(base, compact, index, axis), (index,)
-        return _keras.compiled_if_large(_choose_elements, base, compact, places), (index,)
+    def forward(compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
+        return scatter(base, compact, index, axis), (index,)
 
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         return (gather(upstream, saved[0], axis),)
 
-    constants = (base, index) if places is None else (base, index, places)
-    return with_gradient(forward, backward, (compact,), constants)
+    return with_gradient(forward, backward, (compact,), (base, index))

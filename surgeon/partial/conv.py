@@ -18,7 +18,7 @@ from surgeon.partial.spec import Spec
 class FastConv:
     """Mixin: the gradient of a convolution's kernel for its trainable channels or rows alone."""
 
-    fast_weights = ("kernel",)
+    fast_slices = ("kernel",)
 
     def convolution_op(self: Any, inputs: Any, kernel: Any) -> Any:
         """Return what the stock layer's `convolution_op` returns, bit for bit."""

@@ -14,23 +14,28 @@ from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, SPLIT, PartialHost, named_partial
 from surgeon.partial.part import Part
+from surgeon.partial.products import input_gradient
 from surgeon.partial.spec import Spec
+
+SIDES: dict[int | None, fast.Side | None] = {0: "in", 1: "out", None: None}
+"""What the axes of a Dense kernel count."""
 
 
 class FastDense:
-    """Mixin: the gradient of a Dense kernel for its trainable channels or rows alone."""
+    """Mixin: the gradient of a Dense kernel for what trains of it alone."""
 
-    fast_weights = ("kernel",)
+    fast_slices = fast_elements = ("kernel",)
 
     def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
         """Return what `keras.layers.Dense.call` returns: bit for bit, or up to rounding if told to split."""
         kernel = fast_weight(self, "kernel")
         if kernel is None or self.lora_enabled or _keras.is_sparse(inputs):
             return keras.layers.Dense.call(self, inputs, training=training)
-        if vars(self).get(SPLIT):
+        if vars(self).get(SPLIT) and kernel.axis is not None:
             x = splitting.multiply(inputs, kernel)
         else:
-            x = fast.apply(ops.matmul, inputs, kernel, "out" if kernel.axis == 1 else "in", -1)
+            side = SIDES[kernel.axis]
+            x = fast.apply(ops.matmul, inputs, kernel, side, -1, input_gradient=input_gradient)
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return x if self.activation is None else self.activation(x)

@@ -16,7 +16,7 @@ from surgeon.partial.layer import FAST_PATHS
 class FastEinsumDense:
     """Mixin: as `FastDense`, with the axes that the equation gives."""
 
-    fast_weights = ("kernel",)
+    fast_slices = ("kernel",)
 
     def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
         """Return what `keras.layers.EinsumDense.call` returns, bit for bit."""

@@ -8,7 +8,9 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from keras import ops
@@ -23,64 +25,97 @@ Side = Literal["in", "out"]
 
 
 def fast_weight(layer: Any, name: str) -> PartialVariable | None:
-    """Return a layer's own weight of this name if it trains along an axis."""
+    """Return a layer's own weight of this name if the layer's class takes it apart by itself."""
     state = getattr(layer, paths.STATE, None)
     variable = None if state is None else state.held.get(name)
-    return variable if variable is not None and variable.axis is not None else None
+    return variable if variable is not None and takes_apart(layer, name, variable) else None
+
+
+def takes_apart(layer: Any, name: str, variable: PartialVariable) -> bool:
+    """Whether a layer computes with the parts of one of its weights, and never asks for the whole one."""
+    if variable.axis is not None:
+        return name in getattr(layer, "fast_slices", ())
+    return variable.compact is not None and name in getattr(layer, "fast_elements", ())
 
 
 def apply(
     operation: Operation,
     inputs: Any,
     variable: PartialVariable,
-    side: Side,
+    side: Side | None,
     channel_axis: int,
     groups: int | None = None,
+    input_gradient: Callable[[Any, Any], Any] | None = None,
 ) -> Any:
-    """Return `operation(inputs, whole weight)` with a gradient for the trainable slices alone.
+    """Return `operation(inputs, whole weight)` with a gradient for the trainable part alone.
 
     Args:
         operation: Linear in both arguments, for any number of slices of the weight.
         inputs: The layer's inputs.
-        variable: A weight that trains along an axis.
-        side: Whether that axis counts the weight's inputs or its outputs.
+        variable: A weight that trains in part.
+        side: Whether the axis along which it trains counts the weight's inputs or its outputs; `None` for
+            a weight of which single elements train.
         channel_axis: The axis of the inputs, or of the result, that it corresponds to.
         groups: How many groups a convolution computes one by one; `None` for other operations.
+        input_gradient: Of the upstream gradient and the whole weight, where there is a faster way than the
+            operation's own.
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
-    count = groups or 1
-    # TensorFlow's own gradient of a convolution takes as long for a few channels as for a third of them.
-    is_slow = groups is not None and side == "out" and math.prod(variable.shape) >= _keras.LARGE
+    gradients = _Gradients(operation, variable, side, channel_axis, groups or 1, input_gradient)
 
     def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
         whole = ops.cast(assemble.scatter(base, compact, index, variable.axis), compute)
         return operation(inputs, whole), (inputs, compact, whole, index)
 
-    def of_slices(inputs: Any, slices: Any, upstream: Any) -> Any:
-        return vjp(lambda kernel: operation(inputs, kernel), slices, upstream)
-
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         inputs, compact, whole, index = saved
-        if count > 1:
-            to_inputs = grouped.input_gradient(operation, inputs, whole, upstream)
+        if side is None:
+            to_compact = gradients.of_elements(inputs, whole, index, upstream)
         else:
-            to_inputs = vjp(lambda x: operation(x, whole), inputs, upstream)
-        slices = ops.cast(compact, compute)
-        if side == "out":
-            upstream = ops.take(upstream, index, axis=channel_axis)
-        else:
-            read = grouped.inputs_of_rows(index, count, inputs.shape[channel_axis]) if count > 1 else index
-            inputs = ops.take(inputs, read, axis=channel_axis)
-        if count > 1:
-            of = grouped.group_of(variable.shape[-1], count)
-            of = ops.take(of, index) if side == "out" else of
-            to_compact = grouped.kernel_gradient(operation, inputs, slices, upstream, count, of)
-        elif is_slow:
-            to_compact = _keras.compiled_in_graph(of_slices, inputs, slices, upstream)
-        else:
-            to_compact = of_slices(inputs, slices, upstream)
-        return to_inputs, ops.cast(to_compact, stored)
+            to_compact = gradients.of_slices(inputs, ops.cast(compact, compute), index, upstream)
+        with _keras.after(to_compact) if variable.seen is not None else nullcontext():
+            return gradients.of_inputs(inputs, whole, upstream), ops.cast(to_compact, stored)
 
-    base, compact, index = map(_keras.read, (variable.base, variable.compact, variable.index))
-    return with_gradient(forward, backward, (inputs, compact), (base, index))
+    compact, index = _keras.read(variable.compact), _keras.read(variable.index)
+    return with_gradient(forward, backward, (inputs, compact), (variable.source(), index))
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    """The gradients of `operation(inputs, whole weight)`; the attributes are the arguments of `apply`."""
+
+    operation: Operation
+    variable: PartialVariable
+    side: Side | None
+    channel_axis: int
+    groups: int
+    input_gradient: Callable[[Any, Any], Any] | None
+
+    def of_inputs(self, inputs: Any, whole: Any, upstream: Any) -> Any:
+        if self.groups > 1:
+            return grouped.input_gradient(self.operation, inputs, whole, upstream)
+        if self.input_gradient is not None:
+            return self.input_gradient(upstream, whole)
+        return vjp(lambda x: self.operation(x, whole), inputs, upstream)
+
+    def of_elements(self, inputs: Any, whole: Any, index: Any, upstream: Any) -> Any:
+        every = vjp(lambda kernel: self.operation(inputs, kernel), whole, upstream)
+        return assemble.gather(every, index, None)
+
+    def of_slices(self, inputs: Any, slices: Any, index: Any, upstream: Any) -> Any:
+        if self.side == "out":
+            upstream = ops.take(upstream, index, axis=self.channel_axis)
+        else:
+            inputs = ops.take(inputs, self._reads(inputs, index), axis=self.channel_axis)
+        if self.groups == 1:
+            return vjp(lambda kernel: self.operation(inputs, kernel), slices, upstream)
+        of = grouped.group_of(self.variable.shape[-1], self.groups)
+        of = ops.take(of, index) if self.side == "out" else of
+        return grouped.kernel_gradient(self.operation, inputs, slices, upstream, self.groups, of)
+
+    def _reads(self, inputs: Any, index: Any) -> Any:
+        """Return which channels of the inputs the rows at `index` read."""
+        if self.groups == 1:
+            return index
+        return grouped.inputs_of_rows(index, self.groups, inputs.shape[self.channel_axis])

@@ -24,11 +24,12 @@ def with_gradient(
         backward: Given these tensors and the gradient of the result, returns that of each input.
         inputs: What is differentiated.
         constants: Other tensors. They have no gradient by construction, and are handed over because
-            JAX cannot export a function that reads a traced tensor from outside.
+            JAX cannot export a function that reads a traced tensor from outside. What is no tensor is handed
+            over as it is, except on JAX.
     """
     if keras.backend.backend() == "jax":
         return _on_jax(forward, backward)(inputs, constants)
-    constants = tuple(map(ops.stop_gradient, constants))
+    constants = tuple(ops.stop_gradient(each) if ops.is_tensor(each) else each for each in constants)
 
     @ops.custom_gradient
     def call(*inputs: Any) -> Any:

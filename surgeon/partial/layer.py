@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from surgeon import _keras, paths
-from surgeon.partial import calls
+from surgeon.partial import calls, fast
 from surgeon.partial.spec import Spec
 from surgeon.partial.variable import PartialVariable
 
@@ -239,6 +239,6 @@ def refresh_reads(layer: Any) -> None:
         variable
         for each in [layer, *(inner for _, inner in paths.walk(layer))]
         for name, variable in own_partial(each).items()
-        if not (variable.axis is not None and name in getattr(each, "fast_weights", ()))
+        if not fast.takes_apart(each, name, variable)
     ]
     vars(layer)[READS] = tuple({id(v): v for v in reads}.values())

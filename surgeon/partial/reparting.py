@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
-import numpy as np
-
 from surgeon import _keras, paths
 from surgeon.partial.attaching import attach
 from surgeon.partial.layer import STILL, own_partial
@@ -90,13 +87,13 @@ def _rebuild(
             elif variable is not None and variable.owner is layers[where]:
                 spec[path] = variable.part
             if variable is not None and variable.owner is layers[where] and spec[path] == variable.part:
-                starts[path] = np.array(keras.ops.convert_to_numpy(variable.base.value))
+                starts[path] = variable.started()
         _put_stock_back(layers, layers[where], held)
     attach(root, Spec(spec, still))
     for path, start in starts.items():
         variable = _variable(layers, path)
         if isinstance(variable, PartialVariable):
-            variable.base.assign(start)  # where its elements were when its selection last changed
+            variable.start_from(start)  # where its elements were when its selection last changed
     # PyTorch clears the gradients of the variables that it knows of: those of others would add up.
     for layer in layers.values():
         _keras.refresh_parameters(layer)

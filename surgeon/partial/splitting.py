@@ -16,6 +16,7 @@ from keras import ops
 from surgeon import _keras
 from surgeon.partial import assemble
 from surgeon.partial.gradients import Tensors, vjp, with_gradient
+from surgeon.partial.products import input_gradient
 from surgeon.partial.variable import PartialVariable
 
 
@@ -51,10 +52,7 @@ def _by_columns(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
 
 def _back_by_columns(inputs: Any, compact: Any, base: Any, index: Any, upstream: Any) -> Tensors:
     some = ops.take(upstream, index, axis=-1)
-    to_inputs = ops.add(
-        vjp(lambda x: ops.matmul(x, base), inputs, _without(upstream, index)),
-        vjp(lambda x: ops.matmul(x, compact), inputs, some),
-    )
+    to_inputs = ops.add(input_gradient(_without(upstream, index), base), input_gradient(some, compact))
     return to_inputs, vjp(lambda kernel: ops.matmul(inputs, kernel), compact, some)
 
 
@@ -65,12 +63,8 @@ def _by_rows(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
 
 def _back_by_rows(inputs: Any, compact: Any, base: Any, index: Any, upstream: Any) -> Tensors:
     some = ops.take(inputs, index, axis=-1)
-    to_inputs = assemble.scatter(
-        vjp(lambda x: ops.matmul(x, base), inputs, upstream),
-        vjp(lambda x: ops.matmul(x, compact), some, upstream),
-        index,
-        len(inputs.shape) - 1,
-    )
+    frozen, trained = input_gradient(upstream, base), input_gradient(upstream, compact)
+    to_inputs = assemble.scatter(frozen, trained, index, len(inputs.shape) - 1)
     return to_inputs, vjp(lambda kernel: ops.matmul(some, kernel), compact, upstream)
 
 

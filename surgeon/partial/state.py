@@ -17,7 +17,7 @@ from surgeon.partial.variable import PartialVariable, carry_penalties
 
 @keras.saving.register_keras_serializable(package="surgeon")
 class PartialState(keras.layers.Layer):
-    """Child of a partly trainable layer; holds bases, compact parts, indices and places.
+    """Child of a partly trainable layer; holds bases, compact parts and indices.
 
     On disk the layer itself looks like a stock layer: the same arrays in the same order. The
     indices lie in this child's group, which a stock model does not look at. A file without the
@@ -44,31 +44,33 @@ class PartialState(keras.layers.Layer):
             source, shape=part.shape, name=f"{name}_frozen", trainable=False, **shared
         )
         _keras.track_variable(self, base)
-        compact = index = places = None
+        compact = index = start = seen = None
         if not part.is_none:
-            index = self._integers(part.index, stock, f"{name}_index")
-            if assemble.looks_up(part):
-                places = self._integers(assemble.places_of(part.shape, part.index), stock, f"{name}_places")
-            compact = _keras.make_variable(
-                lambda shape, dtype=None: assemble.gather(_keras.read(base), _keras.read(index), part.axis),
-                shape=part.compact_shape, name=stock.name, trainable=True, **shared,
+            positions = part.index.astype("int32")
+            index = _keras.make_variable(
+                lambda shape, dtype=None: _keras.convert_to_tensor(positions, dtype=dtype),
+                like=stock, shape=positions.shape, dtype="int32", name=f"{name}_index", trainable=False,
             )  # fmt: skip
-            _keras.track_variable(self, compact)
+            _keras.track_variable(self, index)
+
+            def taken(name: str, *, trainable: bool) -> Any:
+                variable = _keras.make_variable(
+                    lambda shape, dtype=None: assemble.gather(
+                        _keras.read(base), _keras.read(index), part.axis
+                    ),
+                    shape=part.compact_shape, name=name, trainable=trainable, **shared,
+                )  # fmt: skip
+                _keras.track_variable(self, variable)
+                return variable
+
+            compact = taken(stock.name, trainable=True)
             # Legacy `.h5` files name their datasets by path, and the whole weight has that of the stock one.
             _keras.set_path(compact, f"{stock.path}_trainable")
-        variable = PartialVariable(stock, part, owner, base, compact, index, places)
+            if assemble.goes_in_place(part):
+                start, seen = (taken(f"{name}_{what}", trainable=False) for what in ("start", "seen"))
+        variable = PartialVariable(stock, part, owner, base, compact, index, start, seen)
         carry_penalties(variable)
         self.held[name] = variable
-        return variable
-
-    def _integers(self, values: np.ndarray, stock: Any, name: str) -> Any:
-        """Return a tracked variable with these positions, where the stock weight lies."""
-        positions = values.astype("int32")
-        variable = _keras.make_variable(
-            lambda shape, dtype=None: _keras.convert_to_tensor(positions, dtype=dtype),
-            like=stock, shape=positions.shape, dtype="int32", name=name, trainable=False,
-        )  # fmt: skip
-        _keras.track_variable(self, variable)
         return variable
 
     @property

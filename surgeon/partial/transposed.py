@@ -15,7 +15,7 @@ from surgeon.partial.layer import FAST_PATHS
 class FastConvTranspose:
     """Mixin: as `FastConv`, for kernels `(..., out, in)`."""
 
-    fast_weights = ("kernel",)
+    fast_slices = ("kernel",)
 
     def call(self: Any, inputs: Any) -> Any:
         """Return what the stock layer's `call` returns, bit for bit."""

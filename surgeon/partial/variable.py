@@ -22,19 +22,20 @@ class PartialVariable(_keras.ComposedVariable):
     * `base`: the whole weight in a variable *created* with `trainable=False`,
     * `compact`: a trainable variable with just the trainable elements, or `None`,
     * `index`: where they go, or `None`,
-    * `places`: the other way round, what goes to each element of a large weight of which more than half
-      of the single elements train, or `None`.
+    * `start` and `seen`: `None`, or for a `base` that is written in place, in the shape of `compact`: the
+      values with which the trainable elements set out, and those that `base` has at their positions.
 
     `owner` is the layer that holds these; a layer that is tied to the weight reads it there.
 
     The optimizer only ever sees `compact`, so nothing that it does (weight decay, momentum,
-    clipping, an average of the weights) can reach a frozen element. What `base` holds at the
-    trainable positions is never read.
+    clipping, an average of the weights) can reach a frozen element. At the trainable positions, `base` keeps
+    the values with which they set out, unless it is written in place.
     """
 
     def __init__(
-        self, stock: Any, part: Part, owner: Any, base: Any, compact: Any, index: Any, places: Any = None
-    ) -> None:
+        self, stock: Any, part: Part, owner: Any, base: Any, compact: Any, index: Any,
+        start: Any = None, seen: Any = None,
+    ) -> None:  # fmt: skip
         # The base class would create storage of its own, so its fields are set one by one.
         self._name, self._path = stock.name, stock.path
         self._dtype, self._shape, self._ndim = _keras.stored_dtype(stock), part.shape, len(part.shape)
@@ -44,7 +45,10 @@ class PartialVariable(_keras.ComposedVariable):
         self._trainable, self._overwrite_with_gradient = False, False
         self._initializer = self._layout = None
         self._axis, self._kind = part.axis, part.kind
-        self.owner, self.base, self.compact, self.index, self.places = owner, base, compact, index, places
+        self.owner, self.base, self.compact, self.index = owner, base, compact, index
+        self.start, self.seen = start, seen
+        if seen is not None:
+            base.assigned = lambda: seen.assign(self._at_trainable(base))
 
     @property
     def part(self) -> Part:
@@ -64,9 +68,33 @@ class PartialVariable(_keras.ComposedVariable):
         """Return the whole weight as a tensor in the dtype that it is stored in."""
         if self.compact is None:
             return _keras.read(self.base)
-        base, compact, index = (_keras.read(v) for v in (self.base, self.compact, self.index))
-        places = None if self.places is None else _keras.read(self.places)
-        return assemble.assemble(base, compact, index, self._axis, places)
+        return assemble.assemble(
+            self.source(), _keras.read(self.compact), _keras.read(self.index), self._axis
+        )
+
+    def source(self) -> Any:
+        """Return what the trainable elements are put into: a tensor, or the base itself."""
+        if self.seen is not None and _keras.can_write_in_place(self.base):
+            return _keras.Target(self.base.value, self.seen.value)
+        return _keras.read(self.base)
+
+    def started(self) -> Any:
+        """Return the whole weight with the values with which the trainable elements set out, as numpy."""
+        whole = np.array(ops.convert_to_numpy(self.base.value))
+        if self.start is not None:
+            self.part.put(whole, np.asarray(ops.convert_to_numpy(self.start.value)))
+        return whole
+
+    def start_from(self, whole: Any) -> None:
+        """Say with which values the trainable elements set out; nothing else changes.
+
+        Args:
+            whole: A numpy array of the weight's shape.
+        """
+        if self.start is None:
+            self.base.assign(whole)
+        else:
+            self.start.assign(self.part.take(whole))
 
     def move(self, index: Any) -> None:
         """Let as many other positions train; no value of the whole weight changes.
@@ -75,8 +103,6 @@ class PartialVariable(_keras.ComposedVariable):
             index: The positions, a numpy array of the shape that `index` has.
         """
         whole = self.assembled()
-        if self.places is not None:
-            self.places.assign(assemble.places_of(tuple(self._shape), index))
         self.index.assign(index)
         self.assign(whole)
 
@@ -110,15 +136,22 @@ class PartialVariable(_keras.ComposedVariable):
             raise ValueError(
                 f"{self.path} has shape {tuple(self._shape)}, the new value {tuple(value.shape)}"
             )
-        if not calls.is_assembled(self):
+        is_whole = not calls.is_assembled(self)
+        if is_whole:
             self.base.assign(value)
         if self.compact is not None:
-            self.compact.assign(assemble.gather(value, _keras.read(self.index), self._axis))
+            self.compact.assign(self._at_trainable(value))
+            if is_whole and self.start is not None:
+                self.start.assign(self._at_trainable(value))
             for penalty in (self.compact.constraint, self.compact.regularizer):
                 if isinstance(penalty, OnWhole) and not _keras.is_traced():
                     penalty.keep()
         calls.reassemble(self)
         return value
+
+    def _at_trainable(self, whole: Any) -> Any:
+        """Return the trainable elements of a tensor or a variable of the weight's shape."""
+        return assemble.gather(_keras.read(whole), _keras.read(self.index), self._axis)
 
     def numpy(self) -> Any:
         """Return the whole weight as a numpy array."""

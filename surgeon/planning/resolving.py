@@ -122,12 +122,8 @@ def _array(variable: Any) -> NDArray[Any]:
 
 
 def _moved(variable: Any) -> NDArray[Any]:
-    """Return how far each element is from where it was when what trains of the weight last changed.
-
-    The frozen base still holds, at the places that train, what was there then.
-    """
+    """Return how far each element is from where it was when what trains of the weight last changed."""
     whole: NDArray[Any] = _array(variable).astype("float64")
     if not isinstance(variable, PartialVariable):
         return np.zeros_like(whole)
-    start: NDArray[Any] = np.asarray(keras.ops.convert_to_numpy(variable.base.value)).astype("float64")
-    return np.asarray(whole - start)
+    return np.asarray(whole - variable.started().astype("float64"))

@@ -60,4 +60,5 @@ def split_compute(model: Any, selector: Selector | str = "**", *, split: bool = 
 
 
 def _can(layer: Any) -> bool:
-    return isinstance(layer, FastDense) and fast_weight(layer, "kernel") is not None
+    kernel = fast_weight(layer, "kernel") if isinstance(layer, FastDense) else None
+    return kernel is not None and kernel.axis is not None

@@ -118,7 +118,7 @@ def _variables(model: Any) -> Iterator[tuple[str, Any]]:
     for path, variable in _weights(model).items():
         yield f"weight {path}", variable
         if isinstance(variable, PartialVariable) and variable.compact is not None:
-            yield f"start {path}", variable.base
+            yield f"start {path}", variable.base if variable.start is None else variable.start
     for where, layer in _layers(model):
         for number, seed in enumerate(_keras.seed_states(layer)):
             yield f"seed {where} {number}", seed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import keras
 import numpy as np
 import pytest
 
-from surgeon import paths
+from surgeon import _keras, paths
 from tests.partial import matrix
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -35,6 +37,15 @@ MOVES_WITHOUT_A_GRADIENT = {"AdamW", "Muon", "Ftrl", "ScheduleFreeAdamW", "Adafa
 SHAPE_AWARE = {"Muon", "Lamb", "Adafactor"}
 
 
+@pytest.fixture
+def in_place(monkeypatch):
+    """Let weights of every size be written in place, as large ones are; return what makes the writers."""
+    monkeypatch.setattr(_keras.in_place, "LARGE", 1)
+    writer = Mock(wraps=_keras.in_place._writer)
+    monkeypatch.setattr(_keras.in_place, "_writer", writer)
+    return writer
+
+
 def fit(model, name, option, **compile_options):
     """Train for the steps of the matrix; return the values before and after."""
     before = matrix.values(model)
@@ -58,6 +69,13 @@ def test_no_frozen_element_changes_in_fifty_steps(name, option):
     for statistic in ("batch_norm/moving_mean", "batch_norm/moving_variance"):
         assert np.array_equal(before[statistic], after[statistic])
     assert not np.array_equal(before["head/kernel"], after["head/kernel"])
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="only TensorFlow's variables are written in place")
+@pytest.mark.parametrize("name, option", CELLS)
+def test_no_frozen_element_changes_where_weights_are_written_in_place(name, option, in_place):
+    test_no_frozen_element_changes_in_fifty_steps(name, option)
+    assert in_place.called
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="JAX always compiles; PyTorch's compiler needs a C++ toolchain")

@@ -21,6 +21,7 @@ RATE = 0.1
 CASES = {
     "Dense": (lambda: layers.Dense(6), (4,)),
     "Dense on sequences": (lambda: layers.Dense(6), (3, 4)),
+    "Dense on sequences of sequences": (lambda: layers.Dense(6, activation="tanh"), (2, 3, 4)),
     "Conv1D": (lambda: layers.Conv1D(6, 2, strides=2), (7, 4)),
     "Conv2D": (lambda: layers.Conv2D(6, 2, padding="same", activation="tanh"), (5, 5, 4)),
     "Conv2D that is large": (lambda: layers.Conv2D(256, 3, padding="same"), (2, 2, 128)),
@@ -50,8 +51,18 @@ def model_of(make, shape):
     return jitter(keras.Model(start, layers.Dense(2, name="head")(x)))
 
 
-@pytest.mark.parametrize("selection", [sg.channels([1, 4]), sg.rows([0, 3])], ids=str)
-@pytest.mark.parametrize("case", CASES)
+ELEMENTS = sg.elements([0, 7, 8, 23])
+SLICES = (sg.channels([1, 4]), sg.rows([0, 3]))
+
+
+@pytest.mark.parametrize(
+    "case, selection",
+    [
+        *((case, each) for case in CASES for each in SLICES),
+        *((c, ELEMENTS) for c in CASES if c.partition(" ")[0] == "Dense"),
+    ],
+    ids=str,
+)
 def test_a_step_is_that_of_the_stock_layer_where_it_trains(case, selection, monkeypatch):
     make, shape = CASES[case]
     stock = model_of(make, shape)

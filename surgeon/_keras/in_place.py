@@ -1,0 +1,96 @@
+"""Variables of TensorFlow that are written where they lie, while a step of a model runs.
+
+A new tensor of the size of a large weight costs memory, and on a CPU as much time as computing with it:
+memory that is new is zeroed first. XLA writes into the variable's own buffer if nobody holds a tensor of
+it, and makes a new one otherwise: what somebody has read never changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import keras
+
+from surgeon._keras.compiling import LARGE, xla_helps
+
+STEPS = ("one_step_on_data", "one_step_on_data_distributed", "multi_step_on_data")
+"""The names of the graphs in which Keras traces steps of `fit`, `evaluate` and `predict`."""
+
+
+def may_be_written(shape: tuple[int, ...]) -> bool:
+    """Whether a variable of this shape is written in place anywhere."""
+    return keras.backend.backend() == "tensorflow" and math.prod(shape) >= LARGE
+
+
+def can_write_in_place(variable: Any) -> bool:
+    """Whether a variable can be written in place here: in a step that Keras makes, and in no loop within.
+
+    Nowhere else, because a function of somebody's own may be exported, and then must not write.
+    """
+    if not may_be_written(tuple(variable._shape)) or not xla_helps():
+        return False
+    import tensorflow as tf
+
+    if tf.executing_eagerly() or tf.distribute.has_strategy():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    # A body of `vectorized_map` has no graph of its own, and what it writes cannot be vectorized.
+    return getattr(graph, "name", "") in STEPS and "loop_body" not in graph.get_name_scope()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A variable of TensorFlow's that takes values at some of its positions, and knows which it has there.
+
+    Attributes:
+        variable: What is written.
+        seen: Another variable, with the values that it was given last.
+    """
+
+    variable: Any
+    seen: Any
+
+    def take(self, put: Callable[..., Any], values: Any, index: Any, **options: Any) -> Any:
+        """Set the variable to `put(its value, values, index, **options)`, and return that.
+
+        Args:
+            put: A module's own function, of tensors, that moves values about and computes nothing.
+            values: What goes into the variable, of the shape of `seen`.
+            index: Where it goes.
+            **options: Hashable arguments.
+        """
+        import tensorflow as tf
+
+        def write() -> tf.Operation:
+            kinds = tuple((tuple(each.shape), each.dtype) for each in (self.variable, values))
+            writer = _writer(put, kinds, tuple(sorted(options.items())))
+            writer(self.variable, self.seen, values, index)
+            return tf.no_op()
+
+        tf.cond(_differ(values, self.seen), write, tf.no_op)
+        return tf.convert_to_tensor(self.variable)
+
+
+def _differ(one: Any, other: Any) -> Any:
+    """Return whether two tensors differ in any bit."""
+    import tensorflow as tf
+
+    bits = {2: tf.int16, 4: tf.int32, 8: tf.int64}[one.dtype.size]
+    return tf.reduce_any(tf.not_equal(tf.bitcast(one, bits), tf.bitcast(tf.convert_to_tensor(other), bits)))
+
+
+@cache
+def _writer(put: Callable[..., Any], kinds: Any, options: Any) -> Any:
+    import tensorflow as tf
+
+    del kinds  # one for each kind of arguments: TensorFlow warns of a function that is traced for many
+
+    def write(variable: Any, seen: Any, values: Any, index: Any) -> None:
+        variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, index))
+        seen.assign(values)
+
+    return tf.function(write, jit_compile=True, autograph=False)
