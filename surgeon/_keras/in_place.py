@@ -44,11 +44,12 @@ def can_write_in_place(variable: Any) -> bool:
 
 @dataclass(frozen=True)
 class Target:
-    """A variable of TensorFlow's that takes values at some of its positions, and knows which it has there.
+    """A variable of TensorFlow's that takes values at some of its positions.
 
     Attributes:
         variable: What is written.
-        seen: Another variable, with the values that it was given last.
+        seen: Another variable, with the values that it was given last: they are not written again. `None`
+            where comparing them costs more than it saves.
     """
 
     variable: Any
@@ -59,7 +60,7 @@ class Target:
 
         Args:
             put: A module's own function, of tensors, that moves values about and computes nothing.
-            values: What goes into the variable, of the shape of `seen`.
+            values: What goes into the variable.
             index: Where it goes.
             **options: Hashable arguments.
         """
@@ -71,7 +72,10 @@ class Target:
             writer(self.variable, self.seen, values, index)
             return tf.no_op()
 
-        tf.cond(_differ(values, self.seen), write, tf.no_op)
+        if self.seen is None:
+            write()
+        else:
+            tf.cond(_differ(values, self.seen), write, tf.no_op)
         return tf.convert_to_tensor(self.variable)
 
 
@@ -91,6 +95,7 @@ def _writer(put: Callable[..., Any], kinds: Any, options: Any) -> Any:
 
     def write(variable: Any, seen: Any, values: Any, index: Any) -> None:
         variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, index))
-        seen.assign(values)
+        if seen is not None:
+            seen.assign(values)
 
     return tf.function(write, jit_compile=True, autograph=False)

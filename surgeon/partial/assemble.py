@@ -18,12 +18,14 @@ from surgeon.partial.gradients import Tensors, with_gradient
 from surgeon.partial.part import Part
 
 
-def goes_in_place(part: Part) -> bool:
-    """Whether a weight of which this trains is written in place where it can be.
+def copies_in_place(part: Part) -> tuple[str, ...]:
+    """Return which copies of the trainable part are kept, so that the whole weight can be written in place.
 
-    It takes two more copies of the trainable part, which above a half are larger than what is saved.
+    None for a weight that never is. Of more than a half, a second copy would take more than is saved.
     """
-    return _keras.may_be_written(part.shape) and 2 * part.size <= math.prod(part.shape)
+    if not _keras.may_be_written(part.shape):
+        return ()
+    return ("start", "seen") if 2 * part.size <= math.prod(part.shape) else ("start",)
 
 
 def gather(full: Any, index: Any, axis: int | None) -> Any:

@@ -74,7 +74,7 @@ def apply(
             to_compact = gradients.of_elements(inputs, whole, index, upstream)
         else:
             to_compact = gradients.of_slices(inputs, ops.cast(compact, compute), index, upstream)
-        with _keras.after(to_compact) if variable.seen is not None else nullcontext():
+        with _keras.after(to_compact) if variable.start is not None else nullcontext():
             return gradients.of_inputs(inputs, whole, upstream), ops.cast(to_compact, stored)
 
     compact, index = _keras.read(variable.compact), _keras.read(variable.index)

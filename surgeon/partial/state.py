@@ -44,7 +44,8 @@ class PartialState(keras.layers.Layer):
             source, shape=part.shape, name=f"{name}_frozen", trainable=False, **shared
         )
         _keras.track_variable(self, base)
-        compact = index = start = seen = None
+        compact = index = None
+        copies: dict[str, Any] = {}
         if not part.is_none:
             positions = part.index.astype("int32")
             index = _keras.make_variable(
@@ -66,9 +67,9 @@ class PartialState(keras.layers.Layer):
             compact = taken(stock.name, trainable=True)
             # Legacy `.h5` files name their datasets by path, and the whole weight has that of the stock one.
             _keras.set_path(compact, f"{stock.path}_trainable")
-            if assemble.goes_in_place(part):
-                start, seen = (taken(f"{name}_{what}", trainable=False) for what in ("start", "seen"))
-        variable = PartialVariable(stock, part, owner, base, compact, index, start, seen)
+            for copy in assemble.copies_in_place(part):
+                copies[copy] = taken(f"{name}_{copy}", trainable=False)
+        variable = PartialVariable(stock, part, owner, base, compact, index, **copies)
         carry_penalties(variable)
         self.held[name] = variable
         return variable

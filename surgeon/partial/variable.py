@@ -23,7 +23,8 @@ class PartialVariable(_keras.ComposedVariable):
     * `compact`: a trainable variable with just the trainable elements, or `None`,
     * `index`: where they go, or `None`,
     * `start` and `seen`: `None`, or for a `base` that is written in place, in the shape of `compact`: the
-      values with which the trainable elements set out, and those that `base` has at their positions.
+      values with which the trainable elements set out, and those that `base` has at their positions
+      (`None` where these are not kept).
 
     `owner` is the layer that holds these; a layer that is tied to the weight reads it there.
 
@@ -74,8 +75,8 @@ class PartialVariable(_keras.ComposedVariable):
 
     def source(self) -> Any:
         """Return what the trainable elements are put into: a tensor, or the base itself."""
-        if self.seen is not None and _keras.can_write_in_place(self.base):
-            return _keras.Target(self.base.value, self.seen.value)
+        if self.start is not None and _keras.can_write_in_place(self.base):
+            return _keras.Target(self.base.value, None if self.seen is None else self.seen.value)
         return _keras.read(self.base)
 
     def started(self) -> Any:

@@ -20,7 +20,14 @@ from tests.zoo import jitter
 
 WIDTH = 512
 assert WIDTH**2 == _keras.LARGE
-SELECTIONS = [sg.channels(0.1, by="random"), sg.rows(0.1, by="random"), sg.elements(0.1, by="random")]
+
+
+def selections(seed=0):
+    kinds = (sg.channels, 0.1), (sg.rows, 0.1), (sg.elements, 0.1), (sg.elements, 0.9)
+    return [kind(share, by="random", seed=seed) for kind, share in kinds]
+
+
+SELECTIONS = selections()
 ONLY_ON_TENSORFLOW = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="elsewhere nothing is written in place"
 )
@@ -49,8 +56,8 @@ def data(count=8):
 def without(model):
     """Let no weight of a model be written in place."""
     for _, _, _, variable in paths.weights(model):
-        if getattr(variable, "seen", None) is not None:
-            variable.seen = None
+        if getattr(variable, "start", None) is not None:
+            variable.start = variable.seen = None
     return model
 
 
@@ -239,16 +246,15 @@ def test_predictions_of_several_threads():
     assert all(np.array_equal(each, expected) for each in found)
 
 
-@OF_EACH_KIND
-def test_other_elements_may_train(selection):
+@pytest.mark.parametrize("selection, other", list(zip(SELECTIONS, selections(7), strict=True)), ids=str)
+def test_other_elements_may_train(selection, other):
     tuned = rewritten(selection)
     x, y = data()
     tuned.compile("adam", "mse")
     tuned.fit(x, y, epochs=2, verbose=0)
     kernel, whole = kernel_of(tuned), to_numpy(kernel_of(tuned))
     first = kernel.part
-    other = getattr(sg, str(selection).partition("(")[0])
-    sg.adjust(tuned, sg.train("d", kernel=other(0.1, by="random", seed=7)))
+    sg.adjust(tuned, sg.train("d", kernel=other))
     assert kernel_of(tuned) is kernel, "it was to be changed in place"
     assert kernel.part != first
     assert same_bits(to_numpy(kernel), whole)
@@ -304,17 +310,18 @@ def test_a_base_that_is_set_by_itself_gives_nothing_away():
     assert np.array_equal(tuned.predict(x, verbose=0), expected)
 
 
+HALF = _keras.LARGE // 2
+
+
 @pytest.mark.parametrize(
-    ("part", "goes"),
+    ("part", "copies"),
     [
-        (Part.elements((_keras.LARGE,), np.arange(_keras.LARGE // 2)), True),
-        (Part.elements((_keras.LARGE,), np.arange(_keras.LARGE // 2 + 1)), False),
-        (Part.elements((_keras.LARGE - 1,), [0]), False),
-        (Part.slices((_keras.LARGE, 2), 1, [0]), True),
-        (Part.none((_keras.LARGE,)), False),
+        (Part.elements((_keras.LARGE,), np.arange(HALF)), ("start", "seen")),
+        (Part.elements((_keras.LARGE,), np.arange(HALF + 1)), ("start",)),
+        (Part.elements((_keras.LARGE - 1,), [0]), ()),
+        (Part.slices((_keras.LARGE, 2), 1, [0]), ("start", "seen")),
     ],
     ids=str,
 )
-def test_what_is_written_in_place(part, goes):
-    goes = goes and keras.backend.backend() == "tensorflow"
-    assert (not part.is_none and assemble.goes_in_place(part)) == goes
+def test_what_is_kept_of_a_weight_that_is_written_in_place(part, copies):
+    assert assemble.copies_in_place(part) == (copies if keras.backend.backend() == "tensorflow" else ())
