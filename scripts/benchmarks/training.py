@@ -5,6 +5,7 @@ write by hand. All variants of a case take turns in one process; what counts is 
 the stock layer's.
 
     scripts/benchmark training --backend jax --fractions 0.1 --cases conv_256,dense_1024 --memory
+    scripts/benchmark training --page docs     # all that the page of the documentation shows, in an hour
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from _training_cases import CASES, Case
+from _training_page import write_page
+
+LARGE_CASES = ("dense_4096", "conv_256")
+"""Cases whose peak memory is asked for, each variant in a process of its own."""
 
 
 def parse() -> argparse.Namespace:
@@ -34,19 +39,31 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fractions", default="0.01,0.1,0.5,0.9")
     parser.add_argument("--cases", default="dense_1024,dense_4096,conv_64,conv_256")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--memory", action="store_true", help="peak memory too, each in a process of its own")
+    parser.add_argument("--memory", action="store_true", help="peak memory too, of large layers at 10 %%")
+    parser.add_argument("--page", type=Path, help="folder of the documentation, for training-cost.md")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Print one table for each case."""
+    """Print one table for each case, or write the page."""
     options = parse()
+    if options.page:
+        write_page(
+            options.page, lambda *arguments: run_oneself(*arguments, "--repeats", str(options.repeats))
+        )
+        return
     os.environ["KERAS_BACKEND"] = options.backend
     for case in options.cases.split(","):
-        print(f"\n## {case} on {options.backend}{' with jit' if options.jit else ''}\n")
+        print(f"\n### {case}\n")
         print("| variant | train step | inference | slots | peak memory |\n|---|---|---|---|---|", flush=True)
         for fraction in map(float, options.fractions.split(",")):
             measure(case, fraction, options)
+
+
+def run_oneself(*arguments: str) -> str:
+    """Return what this benchmark prints with other arguments; a backend is chosen once in a process."""
+    command = [sys.executable, __file__, *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
@@ -69,7 +86,7 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
     )
     slots = {name: slot_bytes(v) for name, v in found.items()}
     memory = {}
-    if options.memory and subject.is_one_layer:
+    if options.memory and case in LARGE_CASES and fraction == 0.1:
         memory = {name: peak_memory(case, name, fraction, options) for name in found}
     for name in found:
         part = "" if name in ("stock", "frozen", "kernel frozen") else f" {fraction:.0%}"
