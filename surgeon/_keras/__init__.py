@@ -48,7 +48,7 @@ from surgeon._keras.graphs import (
     output_tensors,
     start_graph,
 )
-from surgeon._keras.in_place import Target, can_write_in_place, may_be_written
+from surgeon._keras.in_place import Exportable, Target, can_write_in_place, may_be_exported, may_be_written
 from surgeon._keras.layers import (
     adapted_weight,
     add_child_layer,
@@ -106,6 +106,7 @@ __all__ = [
     "TORCH_PARAMETERS",
     "TRACKED",
     "ComposedVariable",
+    "Exportable",
     "Functional",
     "KerasNode",
     "KerasVariable",
@@ -151,6 +152,7 @@ __all__ = [
     "is_traced",
     "loose_variables",
     "make_variable",
+    "may_be_exported",
     "may_be_written",
     "nodes_in_order",
     "operation_of",

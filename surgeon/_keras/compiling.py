@@ -23,13 +23,19 @@ def compiled_if_large(function: Callable[..., Any], *tensors: Any, **options: An
 
     Args:
         function: A module's own function, of tensors.
-        *tensors: Tensors of shapes that are known; the first one decides what is large.
+        *tensors: The first one decides what is large. Where a shape is not known, nothing is compiled: it
+            would be compiled for each.
         **options: Hashable arguments.
     """
-    if keras.backend.backend() != "tensorflow" or math.prod(tensors[0].shape) < LARGE or not xla_helps():
+    if keras.backend.backend() != "tensorflow" or not _are_large(tensors) or not xla_helps():
         return function(*tensors, **options)
     kinds = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
     return _compiled(function, kinds, tuple(sorted(options.items())))(*tensors)
+
+
+def _are_large(tensors: tuple[Any, ...]) -> bool:
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    return not any(None in shape for shape in shapes) and math.prod(shapes[0]) >= LARGE
 
 
 def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
@@ -48,12 +54,10 @@ def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
 
 
 def after(tensor: Any) -> contextlib.AbstractContextManager[Any]:
-    """Let what is computed within wait for a tensor, where it is for TensorFlow to choose the order.
+    """Let what is computed within wait for a tensor of TensorFlow's, which chooses the order otherwise.
 
     It computes side by side what it can: what each operation needs for itself is needed at the same time.
     """
-    if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext()
     import tensorflow as tf
 
     return tf.control_dependencies([tensor])  # type: ignore[no-any-return]
@@ -73,6 +77,9 @@ def xla_helps() -> bool:
     import tensorflow as tf
     from tensorflow.python.framework.config import is_op_determinism_enabled
 
+    # In a branch or the body of a loop, the gradient of what is compiled would want tensors from outside.
+    if not tf.executing_eagerly() and type(tf.compat.v1.get_default_graph()).__name__ != "FuncGraph":
+        return False
     # Keras does not use XLA with deterministic operations either.
     return _runs() and not is_op_determinism_enabled() and not tf.config.list_logical_devices("GPU")
 

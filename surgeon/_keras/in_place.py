@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from surgeon._keras.compiling import LARGE, xla_helps
+from surgeon._keras.names import backend
 
 STEPS = ("one_step_on_data", "one_step_on_data_distributed", "multi_step_on_data")
 """The names of the graphs in which Keras traces steps of `fit`, `evaluate` and `predict`."""
@@ -31,7 +32,7 @@ def can_write_in_place(variable: Any) -> bool:
 
     Nowhere else, because a function of somebody's own may be exported, and then must not write.
     """
-    if not may_be_written(tuple(variable._shape)) or not xla_helps():
+    if not may_be_written(tuple(variable._shape)) or backend.in_stateless_scope() or not xla_helps():
         return False
     import tensorflow as tf
 
@@ -40,6 +41,31 @@ def can_write_in_place(variable: Any) -> bool:
     graph = tf.compat.v1.get_default_graph()
     # A body of `vectorized_map` has no graph of its own, and what it writes cannot be vectorized.
     return getattr(graph, "name", "") in STEPS and "loop_body" not in graph.get_name_scope()
+
+
+def may_be_exported() -> bool:
+    """Whether a function of somebody's own is traced here that no gradient is asked of: perhaps to export it.
+
+    Other runtimes know no operation of XLA's, and have trouble with others.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.eager.record import could_possibly_record
+
+    if tf.executing_eagerly() or could_possibly_record():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None and getattr(graph, "name", "") not in STEPS:
+        graph = getattr(graph, "outer_graph", None)
+    return graph is None
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A tensor in a function that `may_be_exported`."""
+
+    tensor: Any
 
 
 @dataclass(frozen=True)

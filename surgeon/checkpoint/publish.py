@@ -92,7 +92,7 @@ def atomic_output(final: Path, *, force: bool = False) -> Iterator[Path]:
         ['a.txt']
     """
     if not force and os.path.lexists(final):
-        raise CheckpointError(f"{final} exists; pass --force (force=True) to replace it")
+        raise CheckpointError(f"{final} exists; pass --force (in Python overwrite=True) to replace it")
     final.parent.mkdir(parents=True, exist_ok=True)
     temp = final.with_name(f".surgeon-{secrets.token_hex(4)}-{final.name}")
     try:

@@ -39,13 +39,16 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     """Return `base` with the elements at `index` overwritten by `compact`; no gradient is defined.
 
     Args:
-        base: A tensor, or a `_keras.Target`, which takes the values itself: no other tensor is made.
+        base: A tensor; or a `_keras.Target`, which takes the values itself: no other tensor is made; or a
+            `_keras.Exportable`, for which only operations are used that every runtime knows.
         compact: The values, in their compact shape.
         index: Where they go.
         axis: What `index` counts along.
     """
     if isinstance(base, _keras.Target):
         return base.take(_overwrite, compact, index, axis=axis)
+    if isinstance(base, _keras.Exportable):
+        return _overwrite_plainly(base.tensor, compact, index, axis)
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
     return _keras.compiled_if_large(_overwrite, base, compact, index, axis=axis)
@@ -57,6 +60,24 @@ def _overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
     return _scatter_slices(base, compact, index, axis)
+
+
+def _overwrite_plainly(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
+    """As `_overwrite`, with what the converter to LiteRT works out once and for all.
+
+    It loses an activation that follows on a product with a matrix that is put together in each call. A choice
+    is one for it, and so is a scatter whose positions are sums of tensors that are not of one shape.
+    """
+    if axis == 0:
+        return _overwrite(base, compact, index, axis)
+    if axis is None:
+        return _scatter_elements(base, compact, index)
+    count, inner = base.shape[axis], math.prod(base.shape[axis + 1 :])
+    firsts = np.arange(math.prod(base.shape[:axis]), dtype="int32") * (count * inner)
+    starts = np.add.outer(firsts, np.arange(inner, dtype="int32"))[:, None]
+    some = ops.tile(ops.reshape(index * inner, (1, -1, 1)), (len(firsts), 1, inner))
+    places = ops.add(np.repeat(starts, index.shape[0], axis=1), some)
+    return _scatter_elements(base, ops.reshape(compact, (-1,)), ops.reshape(places, (-1,)))
 
 
 def _gather_elements(full: Any, index: Any) -> Any:
@@ -78,7 +99,7 @@ def _scatter_slices(base: Any, compact: Any, index: Any, axis: int) -> Any:
     # in memory in another order, for which its multiplication takes another kernel.
     if axis == len(base.shape) - 1 and keras.backend.backend() == "tensorflow":
         rows = ops.transpose(ops.reshape(compact, (-1, index.shape[0])))
-        spread = ops.reshape(ops.transpose(ops.take(rows, source, axis=0)), base.shape)
+        spread = ops.reshape(ops.transpose(ops.take(rows, source, axis=0)), ops.shape(base))
     else:
         spread = ops.take(compact, source, axis=axis)
     along = [-1 if each == axis else 1 for each in range(len(base.shape))]

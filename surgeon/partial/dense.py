@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from surgeon import _keras
-from surgeon.partial import fast, splitting
+from surgeon.partial import calls, fast, splitting
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, SPLIT, PartialHost, named_partial
@@ -29,7 +29,7 @@ class FastDense:
     def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
         """Return what `keras.layers.Dense.call` returns: bit for bit, or up to rounding if told to split."""
         kernel = fast_weight(self, "kernel")
-        if kernel is None or self.lora_enabled or _keras.is_sparse(inputs):
+        if kernel is None or calls.is_assembled(kernel) or self.lora_enabled or _keras.is_sparse(inputs):
             return keras.layers.Dense.call(self, inputs, training=training)
         if vars(self).get(SPLIT) and kernel.axis is not None:
             x = splitting.multiply(inputs, kernel)

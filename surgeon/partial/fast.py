@@ -45,7 +45,7 @@ def apply(
     side: Side | None,
     channel_axis: int,
     groups: int | None = None,
-    input_gradient: Callable[[Any, Any], Any] | None = None,
+    input_gradient: Callable[[Any, Any, Any], Any] | None = None,
 ) -> Any:
     """Return `operation(inputs, whole weight)` with a gradient for the trainable part alone.
 
@@ -57,15 +57,16 @@ def apply(
             a weight of which single elements train.
         channel_axis: The axis of the inputs, or of the result, that it corresponds to.
         groups: How many groups a convolution computes one by one; `None` for other operations.
-        input_gradient: Of the upstream gradient and the whole weight, where there is a faster way than the
-            operation's own.
+        input_gradient: Of the inputs, the whole weight and the upstream gradient, where there is a faster way
+            than the operation's own.
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
     gradients = _Gradients(operation, variable, side, channel_axis, groups or 1, input_gradient)
 
     def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
-        whole = ops.cast(assemble.scatter(base, compact, index, variable.axis), compute)
+        # Not `scatter`: a gradient of the gradient goes through the kernel that is kept for it, too.
+        whole = ops.cast(assemble.assemble(base, compact, index, variable.axis), compute)
         return operation(inputs, whole), (inputs, compact, whole, index)
 
     def backward(saved: Tensors, upstream: Any) -> Tensors:
@@ -90,13 +91,13 @@ class _Gradients:
     side: Side | None
     channel_axis: int
     groups: int
-    input_gradient: Callable[[Any, Any], Any] | None
+    input_gradient: Callable[[Any, Any, Any], Any] | None
 
     def of_inputs(self, inputs: Any, whole: Any, upstream: Any) -> Any:
         if self.groups > 1:
             return grouped.input_gradient(self.operation, inputs, whole, upstream)
         if self.input_gradient is not None:
-            return self.input_gradient(upstream, whole)
+            return self.input_gradient(inputs, whole, upstream)
         return vjp(lambda x: self.operation(x, whole), inputs, upstream)
 
     def of_elements(self, inputs: Any, whole: Any, index: Any, upstream: Any) -> Any:

@@ -22,9 +22,9 @@ REVIVER = "surgeon>Partial"
 """Registered name of the class that rebuilds a partly trainable layer from its config."""
 
 PENDING, STILL, READS = "_surgeon_pending", "_surgeon_still", "_surgeon_reads"
-SPLIT = "_surgeon_split"
-"""Attributes of a layer: a spec that waits for `build`; frozen as a whole; what a call reads; told to
-compute with its frozen and its trainable part one by one."""
+INSIDE, SPLIT = "_surgeon_inside", "_surgeon_split"
+"""Attributes of a layer: a spec that waits for `build`; frozen as a whole; the partial weights that a call
+reads, and all that there are inside; told to compute with its frozen and its trainable part one by one."""
 
 
 class PartialLayer:
@@ -217,7 +217,7 @@ def _call_assembled_once(stock: type, call_fast: Any = None) -> Any:
 
     @wraps(stock.call)  # type: ignore[attr-defined]
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with calls.running(self, vars(self).get(READS, ())):
+        with calls.running(self, vars(self).get(READS, ()), vars(self).get(INSIDE, ())):
             return inherited(self, *args, **kwargs)
 
     return call
@@ -235,10 +235,12 @@ def refresh_reads(layer: Any) -> None:
 
     Weights that a fast path takes apart by itself are left out: nobody reads them whole.
     """
-    reads = [
-        variable
-        for each in [layer, *(inner for _, inner in paths.walk(layer))]
-        for name, variable in own_partial(each).items()
-        if not fast.takes_apart(each, name, variable)
-    ]
-    vars(layer)[READS] = tuple({id(v): v for v in reads}.values())
+    inside, reads = {}, {}
+    for each in [layer, *(inner for _, inner in paths.walk(layer))]:
+        for name, variable in own_partial(each).items():
+            inside[id(variable)] = variable
+            # Single elements are put together once, outside of a loop in which an inner layer may be called.
+            of_inner = each is not layer and variable.axis is None
+            if of_inner or not fast.takes_apart(each, name, variable):
+                reads[id(variable)] = variable
+    vars(layer)[READS], vars(layer)[INSIDE] = tuple(reads.values()), tuple(inside.values())

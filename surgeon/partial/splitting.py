@@ -52,7 +52,9 @@ def _by_columns(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
 
 def _back_by_columns(inputs: Any, compact: Any, base: Any, index: Any, upstream: Any) -> Tensors:
     some = ops.take(upstream, index, axis=-1)
-    to_inputs = ops.add(input_gradient(_without(upstream, index), base), input_gradient(some, compact))
+    to_inputs = ops.add(
+        input_gradient(inputs, base, _without(upstream, index)), input_gradient(inputs, compact, some)
+    )
     return to_inputs, vjp(lambda kernel: ops.matmul(inputs, kernel), compact, some)
 
 
@@ -63,7 +65,7 @@ def _by_rows(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
 
 def _back_by_rows(inputs: Any, compact: Any, base: Any, index: Any, upstream: Any) -> Tensors:
     some = ops.take(inputs, index, axis=-1)
-    frozen, trained = input_gradient(upstream, base), input_gradient(upstream, compact)
+    frozen, trained = input_gradient(inputs, base, upstream), input_gradient(some, compact, upstream)
     to_inputs = assemble.scatter(frozen, trained, index, len(inputs.shape) - 1)
     return to_inputs, vjp(lambda kernel: ops.matmul(some, kernel), compact, upstream)
 

@@ -74,10 +74,11 @@ class PartialVariable(_keras.ComposedVariable):
         )
 
     def source(self) -> Any:
-        """Return what the trainable elements are put into: a tensor, or the base itself."""
+        """Return what the trainable elements are put into, for `assemble.scatter`."""
         if self.start is not None and _keras.can_write_in_place(self.base):
             return _keras.Target(self.base.value, None if self.seen is None else self.seen.value)
-        return _keras.read(self.base)
+        base = _keras.read(self.base)
+        return _keras.Exportable(base) if _keras.may_be_exported() else base
 
     def started(self) -> Any:
         """Return the whole weight with the values with which the trainable elements set out, as numpy."""
@@ -137,7 +138,7 @@ class PartialVariable(_keras.ComposedVariable):
             raise ValueError(
                 f"{self.path} has shape {tuple(self._shape)}, the new value {tuple(value.shape)}"
             )
-        is_whole = not calls.is_assembled(self)
+        is_whole = not calls.is_in_call(self)
         if is_whole:
             self.base.assign(value)
         if self.compact is not None:

@@ -55,6 +55,9 @@ def split_compute(model: Any, selector: Selector | str = "**", *, split: bool = 
         vars(layers[path]).pop(SPLIT, None)
         if split:
             vars(layers[path])[SPLIT] = True
+            # Where it trains, the base counts as zeros. It may hold values that trained, and were not finite.
+            kernel = paths.own_weights(layers[path])["kernel"]
+            kernel.base.assign(kernel.started())
     trace_anew(model)
     return able
 

@@ -26,7 +26,7 @@ from surgeon.partial.layer import STILL
 from surgeon.planning import train_parts
 from surgeon.roundtrip.compiling import stored
 
-KEY, FORMAT = "surgeon_backup", 1
+KEY, FORMAT = "surgeon_backup", 2
 
 Array = NDArray[Any]
 

@@ -89,6 +89,30 @@ def test_a_step_is_that_of_the_stock_layer_where_it_trains(case, selection, monk
         assert np.allclose(partly[path], expected, rtol=1e-5, atol=1e-6), path
 
 
+@pytest.mark.parametrize("selection", [*SLICES, ELEMENTS], ids=str)
+@pytest.mark.parametrize("before, subject", [("float16", "float32"), ("float32", "float16")])
+def test_inputs_of_another_dtype(before, subject, selection):
+    def make():
+        start = keras.Input((4,))
+        x = layers.Dense(4, dtype=before, name="before")(start)
+        return keras.Model(start, layers.Dense(6, dtype=subject, autocast=False, name="subject")(x))
+
+    stock = jitter(make())
+    tuned = sg.rewrite(stock, sg.train("subject", kernel=selection))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 4)).astype("float32"), rng.normal(size=(5, 6)).astype("float32")
+    start = values(stock)
+    for model in (stock, tuned):
+        model.compile(keras.optimizers.SGD(RATE), "mse")
+        model.train_on_batch(x, y)
+    whole, partly = values(stock), values(tuned)
+    assert np.allclose(partly["before/kernel"], whole["before/kernel"], rtol=1e-2, atol=1e-3)
+    assert not np.array_equal(partly["before/kernel"], start["before/kernel"])
+    mask = tuned.get_layer("subject").kernel.part.to_mask()
+    expected = np.where(mask, whole["subject/kernel"], start["subject/kernel"])
+    assert np.allclose(partly["subject/kernel"], expected, rtol=1e-2, atol=1e-3)
+
+
 def test_channels_in_groups_may_move_to_other_groups_without_a_new_trace():
     """How many of them lie in a group is no constant of the trace."""
     stock = model_of(lambda: layers.Conv2D(6, 2, groups=3), (5, 5, 12))

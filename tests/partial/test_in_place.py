@@ -6,6 +6,7 @@ import itertools
 import threading
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -264,6 +265,54 @@ def test_other_elements_may_train(selection, other):
     assert same_bits(after[~mask], whole[~mask])
     assert (after[mask] != whole[mask]).any()
     assert same_bits(kernel.started(), whole)
+
+
+@OF_EACH_KIND
+def test_a_step_is_that_of_numpy(selection):
+    model = stock()
+    tuned = rewritten(selection, model)
+    x, y = data()
+    hidden = to_numpy(model.get_layer("before")(x))
+    before, start = (to_numpy(weight) for weight in model.get_layer("d").weights)
+    tuned.compile(keras.optimizers.SGD(0.5), "mse")
+    tuned.train_on_batch(x, y)
+    after, mask = to_numpy(kernel_of(tuned)), kernel_of(tuned).part.to_mask()
+    error = 2 * (hidden @ before + start - y) / y.size
+    np.testing.assert_allclose(after[mask], (before - 0.5 * hidden.T @ error)[mask], rtol=1e-4, atol=1e-6)
+
+
+@OF_EACH_KIND
+def test_a_file_of_another_selection_is_loaded_with_it(selection, tmp_path):
+    tuned, x = rewritten(selection), data()[0]
+    tuned.compile("sgd", "mse")
+    tuned.fit(*data(), epochs=2, verbose=0)
+    tuned.save_weights(tmp_path / "m.weights.h5")
+    other = rewritten(selections(7)[SELECTIONS.index(selection)])
+    other.compile("sgd", "mse")
+    other.fit(*data(), verbose=0)
+    assert kernel_of(other).part != kernel_of(tuned).part
+    other.load_weights(tmp_path / "m.weights.h5")
+    assert kernel_of(other).part == kernel_of(tuned).part
+    assert same_bits(kernel_of(other).started(), to_numpy(kernel_of(tuned)))
+    assert np.array_equal(other.predict(x, verbose=0), tuned.predict(x, verbose=0))
+    with h5py.File(tmp_path / "m.weights.h5") as file:
+        state = file[f"layers/dense_1/{paths.STATE}/vars"]
+        shapes = {name: item.shape for name, item in state.items()}
+    assert shapes == {"kernel": tuple(kernel_of(tuned).index.shape)}, "positions, and nothing else"
+
+
+@ONLY_ON_TENSORFLOW
+@pytest.mark.parametrize("selection", SELECTIONS[:2], ids=str)
+def test_values_that_were_written_do_not_come_back_in_a_split_product(selection):
+    tuned, (x, _) = rewritten(selection), data()
+    compact = kernel_of(tuned).compact
+    good = to_numpy(compact)
+    compact.assign(good * np.nan)
+    tuned.predict(x, verbose=0)
+    compact.assign(good)
+    expected = to_numpy(tuned(x))
+    sg.split_compute(tuned, "d")
+    assert np.allclose(to_numpy(tuned(x)), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_files_hold_the_values_that_trained(tmp_path):

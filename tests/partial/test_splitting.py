@@ -38,6 +38,16 @@ def moved_base(layer):
 
 
 @pytest.mark.parametrize("selection", [sg.channels([1, 4]), sg.rows([0, 3])], ids=str)
+def test_batches_need_not_have_one_size(stock, selection):
+    tuned = sg.rewrite(stock, sg.train("subject", kernel=selection))
+    sg.split_compute(tuned)
+    x, y = (np.concatenate([each] * 3) for each in batch(stock))  # 15 samples: the last batch has three
+    tuned.compile("sgd", "mse")
+    tuned.fit(x, y, batch_size=4, verbose=0)
+    assert np.allclose(tuned.predict(x, batch_size=4, verbose=0), to_numpy(tuned(x)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("selection", [sg.channels([1, 4]), sg.rows([0, 3])], ids=str)
 def test_a_step_is_that_of_one_product_up_to_rounding(stock, selection):
     one = sg.rewrite(stock, sg.train("subject", kernel=selection))
     two = sg.rewrite(one, [])

@@ -250,7 +250,7 @@ def test_backups_of_something_else_are_refused(tmp_path):
     with pytest.raises(sg.RuleError, match="of another model: it has"):
         fit(small, schedule, schedule.callback(backup=file))
     save_file({"x": np.zeros(1)}, other_file := tmp_path / "weights", {"format": "pt"})
-    with pytest.raises(sg.RuleError, match="weights is no backup of format 1: remove it to begin anew"):
+    with pytest.raises(sg.RuleError, match="weights is no backup of format 2: remove it to begin anew"):
         fit(make(), schedule, schedule.callback(backup=other_file))
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(sg.RuleError, match="run is damaged"):
