@@ -39,7 +39,7 @@ class Case:
                 yield from self.subjects(layer)
 
 
-def dense(units: int, batch: int, start_with: str) -> Case:
+def dense(units: int, batch: int) -> Case:
     """Return a Dense of so many units between two cheap layers."""
     import keras
     import numpy as np
@@ -47,19 +47,19 @@ def dense(units: int, batch: int, start_with: str) -> Case:
     start = keras.Input((units,))
     x = keras.layers.Rescaling(1.0)(start)
     x = keras.layers.LayerNormalization(name="before")(x)  # the gradient of the inputs is needed
-    x = keras.layers.Dense(units, activation="relu", kernel_initializer=start_with, name="subject")(x)
+    x = keras.layers.Dense(units, activation="relu", name="subject")(x)
     model = keras.Model(start, keras.layers.Dense(1, name="head")(x))
     return Case(model, np.ones((batch, units), "float32"), np.ones((batch, 1), "float32"))
 
 
-def conv(filters: int, side: int, batch: int, start_with: str, kind: str = "Conv2D", **options: Any) -> Case:
+def conv(filters: int, side: int, batch: int, kind: str = "Conv2D", **options: Any) -> Case:
     """Return a 3 × 3 convolution between two cheap layers."""
     import keras
     import numpy as np
 
     start = keras.Input((side, side, filters))
     x = keras.layers.DepthwiseConv2D(1, name="before")(start)
-    options |= {"padding": "same", "activation": "relu", "kernel_initializer": start_with}
+    options |= {"padding": "same", "activation": "relu"}
     x = getattr(keras.layers, kind)(filters, 3, name="subject", **options)(x)
     model = keras.Model(start, keras.layers.Dense(1, name="head")(keras.layers.GlobalAveragePooling2D()(x)))
     return Case(model, np.ones((batch, side, side, filters), "float32"), np.ones((batch, 1), "float32"))
@@ -105,14 +105,12 @@ def _kernels() -> Any:
 
 
 CASES: dict[str, Callable[..., Case]] = {
-    "dense_1024": lambda start_with="glorot_uniform": dense(1024, 256, start_with),
-    "dense_4096": lambda start_with="glorot_uniform": dense(4096, 64, start_with),
-    "conv_64": lambda start_with="glorot_uniform": conv(64, 28, 16, start_with),
-    "conv_256": lambda start_with="glorot_uniform": conv(256, 14, 16, start_with),
-    "conv_256_groups": lambda start_with="glorot_uniform": conv(256, 14, 16, start_with, groups=8),
-    "conv_256_transposed": lambda start_with="glorot_uniform": conv(
-        256, 14, 16, start_with, "Conv2DTranspose"
-    ),
+    "dense_1024": lambda: dense(1024, 256),
+    "dense_4096": lambda: dense(4096, 64),
+    "conv_64": lambda: conv(64, 28, 16),
+    "conv_256": lambda: conv(256, 14, 16),
+    "conv_256_groups": lambda: conv(256, 14, 16, groups=8),
+    "conv_256_transposed": lambda: conv(256, 14, 16, "Conv2DTranspose"),
     "mobilenet_v2": lambda: vision("MobileNetV2", 16),
     "resnet50": lambda: vision("ResNet50", 8),
     "transformer": transformer,

@@ -5,7 +5,7 @@ write by hand. All variants of a case take turns in one process; what counts is 
 the stock layer's.
 
     scripts/benchmark training --backend jax --fractions 0.1 --cases conv_256,dense_1024 --memory
-    scripts/benchmark training --page docs     # all that the page of the documentation shows, in an hour
+    scripts/benchmark training --page docs     # all that the page of the documentation shows, in half an hour
 """
 
 from __future__ import annotations
