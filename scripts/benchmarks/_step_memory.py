@@ -56,20 +56,18 @@ def counted(model: Any, x: Any, y: Any) -> int:
 
 
 def planned(model: Any, x: Any, y: Any) -> int:
-    """Return the bytes that XLA plans for a step: arguments, results and temporaries."""
+    """Return the bytes that XLA plans for Keras's own step: arguments, results and temporaries."""
     import jax
 
-    def loss(trainable: Any, rest: Any, x: Any, y: Any) -> Any:
-        outputs, rest = model.stateless_call(trainable, rest, x, training=True)
-        return ((outputs - y) ** 2).mean(), rest
-
-    def step(trainable: Any, rest: Any, slots: Any, x: Any, y: Any) -> Any:
-        gradients, rest = jax.grad(loss, has_aux=True)(trainable, rest, x, y)
-        return *model.optimizer.stateless_apply(slots, gradients, trainable), rest
-
-    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
-    state = [[variable.value for variable in group] for group in groups]
-    plan = jax.jit(step, donate_argnums=(0, 1, 2)).lower(*state, x, y).compile().memory_analysis()
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    state = tuple([variable.value for variable in group] for group in groups)
+    step = jax.jit(model.train_step, donate_argnums=0)  # as `make_train_function` compiles it
+    plan = step.lower(state, (x, y, None)).compile().memory_analysis()
     return int(
         plan.argument_size_in_bytes
         + plan.output_size_in_bytes

@@ -17,6 +17,7 @@ from surgeon._keras.compiling import (
     take_sorted,
 )
 from surgeon._keras.data import batches_of
+from surgeon._keras.donated import Assembled, put_into_state
 from surgeon._keras.duplicates import (
     MADE_ANEW,
     TORCH_PARAMETERS,
@@ -48,7 +49,14 @@ from surgeon._keras.graphs import (
     output_tensors,
     start_graph,
 )
-from surgeon._keras.in_place import Exportable, Target, can_write_in_place, may_be_exported, may_be_written
+from surgeon._keras.in_place import (
+    Exportable,
+    Seen,
+    Target,
+    can_write_in_place,
+    may_be_exported,
+    may_be_written,
+)
 from surgeon._keras.layers import (
     adapted_weight,
     add_child_layer,
@@ -105,12 +113,14 @@ __all__ = [
     "MADE_ANEW",
     "TORCH_PARAMETERS",
     "TRACKED",
+    "Assembled",
     "ComposedVariable",
     "Exportable",
     "Functional",
     "KerasNode",
     "KerasVariable",
     "Operation",
+    "Seen",
     "Target",
     "accepts",
     "adapted_weight",
@@ -160,6 +170,7 @@ __all__ = [
     "output_tensors",
     "own_attributes",
     "own_variables",
+    "put_into_state",
     "put_sorted",
     "read",
     "refresh_parameters",

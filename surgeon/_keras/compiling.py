@@ -53,14 +53,25 @@ def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
     return tf.function(function, jit_compile=True, autograph=False)(*tensors)
 
 
-def after(tensor: Any) -> contextlib.AbstractContextManager[Any]:
-    """Let what is computed within wait for a tensor of TensorFlow's, which chooses the order otherwise.
+def after(first: Any, tensor: Any) -> Any:
+    """Return a tensor as it is, for what has to wait until `first`, another tensor, is computed.
 
-    It computes side by side what it can: what each operation needs for itself is needed at the same time.
+    TensorFlow computes side by side what it can, and XLA goes about it in the order that it likes: what each
+    operation needs for itself is needed at the same time.
     """
-    import tensorflow as tf
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-    return tf.control_dependencies([tensor])  # type: ignore[no-any-return]
+        with tf.control_dependencies([first]):
+            return tf.identity(tensor)
+    if keras.backend.backend() == "jax":
+        from jax import lax, numpy
+
+        # XLA removes barriers before it decides on an order; it does not see that this is always true.
+        bits = {2: "int16", 4: "int32", 8: "int64"}[first.dtype.itemsize]
+        known = lax.bitcast_convert_type(numpy.ravel(first)[0], bits) | 1
+        return lax.select(numpy.full(tensor.shape, known != 0), tensor, numpy.zeros_like(tensor))
+    return tensor
 
 
 @cache

@@ -24,7 +24,7 @@ STEPS = ("one_step_on_data", "one_step_on_data_distributed", "multi_step_on_data
 
 def may_be_written(shape: tuple[int, ...]) -> bool:
     """Whether a variable of this shape is written in place anywhere."""
-    return keras.backend.backend() == "tensorflow" and math.prod(shape) >= LARGE
+    return keras.backend.backend() in ("tensorflow", "jax") and math.prod(shape) >= LARGE
 
 
 def can_write_in_place(variable: Any) -> bool:
@@ -32,7 +32,8 @@ def can_write_in_place(variable: Any) -> bool:
 
     Nowhere else, because a function of somebody's own may be exported, and then must not write.
     """
-    if not may_be_written(tuple(variable._shape)) or backend.in_stateless_scope() or not xla_helps():
+    is_large = keras.backend.backend() == "tensorflow" and may_be_written(tuple(variable._shape))
+    if not is_large or backend.in_stateless_scope() or not xla_helps():
         return False
     import tensorflow as tf
 
@@ -69,17 +70,34 @@ class Exportable:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What tells whether a variable was given certain values already.
+
+    Attributes:
+        values: A variable with those that it was given last, if `is_current`.
+        is_current: A variable, 1 if it has them still and 0 if that is not known. In a step that trains they
+            are others each time, and are not kept.
+    """
+
+    values: Any
+    is_current: Any
+
+    def forget(self) -> None:
+        """Say that the variable may have other values now."""
+        self.is_current.assign(0)
+
+
+@dataclass(frozen=True)
 class Target:
     """A variable of TensorFlow's that takes values at some of its positions.
 
     Attributes:
-        variable: What is written.
-        seen: Another variable, with the values that it was given last: they are not written again. `None`
-            where comparing them costs more than it saves.
+        variable: A variable of Keras's: what is written.
+        seen: What tells whether it has these values already; `None` where that costs more than it saves.
     """
 
     variable: Any
-    seen: Any
+    seen: Seen | None
 
     def take(self, put: Callable[..., Any], values: Any, index: Any, **options: Any) -> Any:
         """Set the variable to `put(its value, values, index, **options)`, and return that.
@@ -91,18 +109,25 @@ class Target:
             **options: Hashable arguments.
         """
         import tensorflow as tf
+        from tensorflow.python.eager.record import could_possibly_record
 
-        def write() -> tf.Operation:
-            kinds = tuple((tuple(each.shape), each.dtype) for each in (self.variable, values))
-            writer = _writer(put, kinds, tuple(sorted(options.items())))
-            writer(self.variable, self.seen, values, index)
+        target = self.variable.value
+        kinds = tuple((tuple(each.shape), each.dtype) for each in (target, values))
+        write = partial(_writer(put, kinds, tuple(sorted(options.items()))), target, values, index)
+
+        def write_and_keep() -> tf.Operation:
+            write(self.seen.values.value)
+            self.seen.is_current.assign(1)
             return tf.no_op()
 
-        if self.seen is None:
-            write()
+        if self.seen is None or could_possibly_record():
+            write(None)
+            if self.seen is not None:
+                self.seen.forget()
         else:
-            tf.cond(_differ(values, self.seen), write, tf.no_op)
-        return tf.convert_to_tensor(self.variable)
+            differ = _differ(values, self.seen.values.value)
+            tf.cond(tf.equal(self.seen.is_current.value, 0) | differ, write_and_keep, tf.no_op)
+        return tf.convert_to_tensor(target)
 
 
 def _differ(one: Any, other: Any) -> Any:
@@ -119,7 +144,7 @@ def _writer(put: Callable[..., Any], kinds: Any, options: Any) -> Any:
 
     del kinds  # one for each kind of arguments: TensorFlow warns of a function that is traced for many
 
-    def write(variable: Any, seen: Any, values: Any, index: Any) -> None:
+    def write(variable: Any, values: Any, index: Any, seen: Any) -> None:
         variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, index))
         if seen is not None:
             seen.assign(values)

@@ -39,22 +39,25 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     """Return `base` with the elements at `index` overwritten by `compact`; no gradient is defined.
 
     Args:
-        base: A tensor; or a `_keras.Target`, which takes the values itself: no other tensor is made; or a
+        base: A tensor; or `_keras.Assembled`, which has the values already; or a `_keras.Target`, which takes the values itself: no other tensor is made; or a
             `_keras.Exportable`, for which only operations are used that every runtime knows.
         compact: The values, in their compact shape.
         index: Where they go.
         axis: What `index` counts along.
     """
+    if isinstance(base, _keras.Assembled):
+        return base.tensor
     if isinstance(base, _keras.Target):
-        return base.take(_overwrite, compact, index, axis=axis)
+        return base.take(overwrite, compact, index, axis=axis)
     if isinstance(base, _keras.Exportable):
         return _overwrite_plainly(base.tensor, compact, index, axis)
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
-    return _keras.compiled_if_large(_overwrite, base, compact, index, axis=axis)
+    return _keras.compiled_if_large(overwrite, base, compact, index, axis=axis)
 
 
-def _overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
+def overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
+    """As `scatter`, of tensors alone, and wherever it runs with the same operations."""
     if axis is None:
         return _scatter_elements(base, compact, index)
     if axis == 0:
@@ -63,13 +66,13 @@ def _overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
 
 
 def _overwrite_plainly(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
-    """As `_overwrite`, with what the converter to LiteRT works out once and for all.
+    """As `overwrite`, with what the converter to LiteRT works out once and for all.
 
     It loses an activation that follows on a product with a matrix that is put together in each call. A choice
     is one for it, and so is a scatter whose positions are sums of tensors that are not of one shape.
     """
     if axis == 0:
-        return _overwrite(base, compact, index, axis)
+        return overwrite(base, compact, index, axis)
     if axis is None:
         return _scatter_elements(base, compact, index)
     count, inner = base.shape[axis], math.prod(base.shape[axis + 1 :])

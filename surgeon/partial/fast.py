@@ -9,10 +9,10 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import keras
 from keras import ops
 
 from surgeon import _keras, paths
@@ -62,6 +62,8 @@ def apply(
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
+    # On JAX what waits is copied, and costs nothing only where it is laid out anew in any case.
+    waits = variable.start is not None and (input_gradient is None or keras.backend.backend() != "jax")
     gradients = _Gradients(operation, variable, side, channel_axis, groups or 1, input_gradient)
 
     def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
@@ -71,12 +73,15 @@ def apply(
 
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         inputs, compact, whole, index = saved
+        if waits:
+            inputs = _keras.after(upstream, inputs)
         if side is None:
             to_compact = gradients.of_elements(inputs, whole, index, upstream)
         else:
             to_compact = gradients.of_slices(inputs, ops.cast(compact, compute), index, upstream)
-        with _keras.after(to_compact) if variable.start is not None else nullcontext():
-            return gradients.of_inputs(inputs, whole, upstream), ops.cast(to_compact, stored)
+        if waits:
+            whole = _keras.after(to_compact, whole)
+        return gradients.of_inputs(inputs, whole, upstream), ops.cast(to_compact, stored)
 
     compact, index = _keras.read(variable.compact), _keras.read(variable.index)
     return with_gradient(forward, backward, (inputs, compact), (variable.source(), index))

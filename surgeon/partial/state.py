@@ -38,38 +38,33 @@ class PartialState(keras.layers.Layer):
             stock: The layer's own variable; only its value is used.
             part: Which elements train; not all of them.
         """
-        source, dtype = _keras.initial_value(stock), _keras.stored_dtype(stock)
-        shared = {"like": stock, "dtype": dtype}
-        base = _keras.make_variable(
-            source, shape=part.shape, name=f"{name}_frozen", trainable=False, **shared
-        )
-        _keras.track_variable(self, base)
-        compact = index = None
-        copies: dict[str, Any] = {}
+
+        def make(name: str, value_of: Any, *, trainable: bool = False, listed: bool = True, **how: Any) -> Any:
+            how = {"dtype": _keras.stored_dtype(stock), "shape": part.compact_shape, **how}
+            made = _keras.make_variable(value_of, like=stock, name=name, trainable=trainable, **how)
+            if listed:
+                _keras.track_variable(self, made)
+            return made
+
+        base = make(f"{name}_frozen", _keras.initial_value(stock), shape=part.shape)
+        compact = index = start = seen = None
         if not part.is_none:
             positions = part.index.astype("int32")
-            index = _keras.make_variable(
-                lambda shape, dtype=None: _keras.convert_to_tensor(positions, dtype=dtype),
-                like=stock, shape=positions.shape, dtype="int32", name=f"{name}_index", trainable=False,
-            )  # fmt: skip
-            _keras.track_variable(self, index)
+            index = make(f"{name}_index", _constant(positions), shape=positions.shape, dtype="int32")
 
-            def taken(name: str, *, trainable: bool) -> Any:
-                variable = _keras.make_variable(
-                    lambda shape, dtype=None: assemble.gather(
-                        _keras.read(base), _keras.read(index), part.axis
-                    ),
-                    shape=part.compact_shape, name=name, trainable=trainable, **shared,
-                )  # fmt: skip
-                _keras.track_variable(self, variable)
-                return variable
+            def taken(shape: Any, dtype: Any = None) -> Any:
+                return assemble.gather(_keras.read(base), _keras.read(index), part.axis)
 
-            compact = taken(stock.name, trainable=True)
+            compact = make(stock.name, taken, trainable=True)
             # Legacy `.h5` files name their datasets by path, and the whole weight has that of the stock one.
             _keras.set_path(compact, f"{stock.path}_trainable")
-            for copy in assemble.copies_in_place(part):
-                copies[copy] = taken(f"{name}_{copy}", trainable=False)
-        variable = PartialVariable(stock, part, owner, base, compact, index, **copies)
+            copies = assemble.copies_in_place(part)
+            if "start" in copies:
+                start = make(f"{name}_start", taken, listed=False)  # no step reads it, so none is handed it
+            if "seen" in copies:
+                is_current = make(f"{name}_is_current", _constant(np.int32(0)), shape=(), dtype="int32")
+                seen = _keras.Seen(make(f"{name}_seen", taken), is_current)
+        variable = PartialVariable(stock, part, owner, base, compact, index, start, seen)
         carry_penalties(variable)
         self.held[name] = variable
         return variable
@@ -118,3 +113,8 @@ class PartialState(keras.layers.Layer):
         """Return the stock config; what is held is said by the layer around it."""
         config: Mapping[str, Any] = super().get_config()
         return config
+
+
+def _constant(value: Any) -> Any:
+    """Return what gives a variable its first value."""
+    return lambda shape, dtype=None: _keras.convert_to_tensor(value, dtype=dtype)

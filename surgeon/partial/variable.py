@@ -22,9 +22,9 @@ class PartialVariable(_keras.ComposedVariable):
     * `base`: the whole weight in a variable *created* with `trainable=False`,
     * `compact`: a trainable variable with just the trainable elements, or `None`,
     * `index`: where they go, or `None`,
-    * `start` and `seen`: `None`, or for a `base` that is written in place, in the shape of `compact`: the
-      values with which the trainable elements set out, and those that `base` has at their positions
-      (`None` where these are not kept).
+    * `start`: `None`, or for a `base` that is written in place, the values with which the trainable elements
+      set out, in the shape of `compact`,
+    * `seen`: `None`, or what tells which values `base` has at their positions.
 
     `owner` is the layer that holds these; a layer that is tied to the weight reads it there.
 
@@ -49,7 +49,7 @@ class PartialVariable(_keras.ComposedVariable):
         self.owner, self.base, self.compact, self.index = owner, base, compact, index
         self.start, self.seen = start, seen
         if seen is not None:
-            base.assigned = lambda: seen.assign(self._at_trainable(base))
+            base.assigned = seen.forget
 
     @property
     def part(self) -> Part:
@@ -76,7 +76,12 @@ class PartialVariable(_keras.ComposedVariable):
     def source(self) -> Any:
         """Return what the trainable elements are put into, for `assemble.scatter`."""
         if self.start is not None and _keras.can_write_in_place(self.base):
-            return _keras.Target(self.base.value, None if self.seen is None else self.seen.value)
+            return _keras.Target(self.base, self.seen)
+        if self.start is not None:
+            given = _keras.read(self.compact), _keras.read(self.index)
+            assembled = _keras.put_into_state(assemble.overwrite, self.base, self.seen, *given, axis=self._axis)
+            if assembled is not None:
+                return assembled
         base = _keras.read(self.base)
         return _keras.Exportable(base) if _keras.may_be_exported() else base
 
