@@ -10,10 +10,12 @@ from surgeon._keras.compilation import (
 )
 from surgeon._keras.compiling import (
     LARGE,
-    after,
+    barrier,
     compiled_if_large,
     compiled_in_graph,
+    is_in_xla,
     put_sorted,
+    static_size,
     take_sorted,
 )
 from surgeon._keras.data import batches_of
@@ -85,6 +87,7 @@ from surgeon._keras.names import (
     get_keras_mask,
     set_keras_mask,
 )
+from surgeon._keras.order import after, held_back
 from surgeon._keras.saving import accepts, describe_class, register_name, serialize_like_stock
 from surgeon._keras.variables import (
     ComposedVariable,
@@ -131,6 +134,7 @@ __all__ = [
     "autocast_dtype",
     "autocasts",
     "bare_layer",
+    "barrier",
     "batches_of",
     "can_write_in_place",
     "child_layers",
@@ -149,6 +153,7 @@ __all__ = [
     "forget_traces",
     "functional_of",
     "get_keras_mask",
+    "held_back",
     "idle_inputs",
     "inbound_nodes",
     "initial_value",
@@ -156,6 +161,7 @@ __all__ = [
     "is_concrete",
     "is_functional_like",
     "is_immutable",
+    "is_in_xla",
     "is_plain_graph",
     "is_readable",
     "is_sparse",
@@ -192,6 +198,7 @@ __all__ = [
     "slots_of",
     "start_functional_copy",
     "start_graph",
+    "static_size",
     "stored_dtype",
     "stored_shape",
     "strategy_scope",

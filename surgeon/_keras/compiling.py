@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -34,8 +33,14 @@ def compiled_if_large(function: Callable[..., Any], *tensors: Any, **options: An
 
 
 def _are_large(tensors: tuple[Any, ...]) -> bool:
-    shapes = [tuple(tensor.shape) for tensor in tensors]
-    return not any(None in shape for shape in shapes) and math.prod(shapes[0]) >= LARGE
+    sizes = [static_size(tensor.shape) for tensor in tensors]
+    return None not in sizes and (sizes[0] or 0) >= LARGE
+
+
+def static_size(shape: Iterable[Any]) -> int | None:
+    """Return how many elements there are, or `None` where that is not known while a function is traced."""
+    sizes = list(shape)
+    return math.prod(sizes) if all(isinstance(size, int) for size in sizes) else None
 
 
 def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
@@ -51,27 +56,6 @@ def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
     if tf.executing_eagerly():  # it would be compiled in every step
         return function(*tensors)
     return tf.function(function, jit_compile=True, autograph=False)(*tensors)
-
-
-def after(first: Any, tensor: Any) -> Any:
-    """Return a tensor as it is, for what has to wait until `first`, another tensor, is computed.
-
-    TensorFlow computes side by side what it can, and XLA goes about it in the order that it likes: what each
-    operation needs for itself is needed at the same time.
-    """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.control_dependencies([first]):
-            return tf.identity(tensor)
-    if keras.backend.backend() == "jax":
-        from jax import lax, numpy
-
-        # XLA removes barriers before it decides on an order; it does not see that this is always true.
-        bits = {2: "int16", 4: "int32", 8: "int64"}[first.dtype.itemsize]
-        known = lax.bitcast_convert_type(numpy.ravel(first)[0], bits) | 1
-        return lax.select(numpy.full(tensor.shape, known != 0), tensor, numpy.zeros_like(tensor))
-    return tensor
 
 
 @cache
@@ -130,3 +114,31 @@ def put_sorted(flat: Any, index: Any, values: Any) -> Any:
 
     numbers = lax.ScatterDimensionNumbers((), inserted_window_dims=(0,), scatter_dims_to_operand_dims=(0,))
     return lax.scatter(flat, index[:, None], values, numbers, **SOUND)
+
+
+def is_in_xla() -> bool:
+    """Whether XLA compiles what is computed here, as a part of what lies around it."""
+    if keras.backend.backend() == "jax":
+        return True
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return not tf.executing_eagerly() and bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def barrier(tensor: Any) -> Any:
+    """Return a tensor as it is; XLA, which computes with it, does not make one operation of those around."""
+    if keras.backend.backend() == "jax":
+        from jax import lax
+
+        return lax.optimization_barrier(tensor)
+    import tensorflow as tf
+    from tensorflow.compiler.tf2xla.python import xla
+
+    @tf.custom_gradient
+    def call(tensor: Any) -> Any:
+        return xla.optimization_barrier(tensor)[0], lambda upstream: upstream  # type: ignore[no-untyped-call]
+
+    return call(tensor)

@@ -115,18 +115,21 @@ class Target:
         kinds = tuple((tuple(each.shape), each.dtype) for each in (target, values))
         write = partial(_writer(put, kinds, tuple(sorted(options.items()))), target, values, index)
 
-        def write_and_keep() -> tf.Operation:
-            write(self.seen.values.value)
-            self.seen.is_current.assign(1)
-            return tf.no_op()
-
-        if self.seen is None or could_possibly_record():
+        seen = self.seen
+        if seen is None:
             write(None)
-            if self.seen is not None:
-                self.seen.forget()
+        elif could_possibly_record():  # of values that are trained
+            write(None)
+            seen.forget()
         else:
-            differ = _differ(values, self.seen.values.value)
-            tf.cond(tf.equal(self.seen.is_current.value, 0) | differ, write_and_keep, tf.no_op)
+
+            def write_and_keep() -> tf.Operation:
+                write(seen.values.value)
+                seen.is_current.assign(1)
+                return tf.no_op()
+
+            is_new = tf.equal(seen.is_current.value, 0) | _differ(values, seen.values.value)
+            tf.cond(is_new, write_and_keep, tf.no_op)
         return tf.convert_to_tensor(target)
 
 

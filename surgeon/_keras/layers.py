@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from surgeon._keras.names import (
-    KerasVariable,
-)
+from surgeon._keras.names import KerasVariable
+from surgeon._keras.variables import ComposedVariable
 
 
 def child_layers(layer: Any) -> list[Any]:
@@ -99,7 +98,10 @@ def track_variable(layer: Any, variable: Any) -> None:
 
 
 def loose_variables(layer: Any) -> list[Any]:
-    """Return variables that a layer holds and does not list, such as the states of a stateful RNN."""
+    """Return variables that a layer holds and does not list, such as the states of a stateful RNN.
+
+    Not those that are put together from others, and have no value of their own.
+    """
     own = {id(v) for v in [*layer._trainable_variables, *layer._non_trainable_variables]}
     found = [v for _, value in attributes(layer) for v in _variables_in(value) if id(v) not in own]
     return list({id(v): v for v in found}.values())
@@ -107,7 +109,8 @@ def loose_variables(layer: Any) -> list[Any]:
 
 def _variables_in(value: Any) -> Iterator[Any]:
     if isinstance(value, KerasVariable):
-        yield value
+        if not isinstance(value, ComposedVariable):
+            yield value
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _variables_in(item)

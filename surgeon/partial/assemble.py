@@ -17,6 +17,10 @@ from surgeon import _keras
 from surgeon.partial.gradients import Tensors, with_gradient
 from surgeon.partial.part import Part
 
+FEW = 8
+"""One of so many slices along an inner axis: as few are written one element after the other where that is in
+place, while a choice goes through all of the weight."""
+
 
 def copies_in_place(part: Part) -> tuple[str, ...]:
     """Return which copies of the trainable part are kept, so that the whole weight can be written in place.
@@ -39,8 +43,9 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     """Return `base` with the elements at `index` overwritten by `compact`; no gradient is defined.
 
     Args:
-        base: A tensor; or `_keras.Assembled`, which has the values already; or a `_keras.Target`, which takes the values itself: no other tensor is made; or a
-            `_keras.Exportable`, for which only operations are used that every runtime knows.
+        base: A tensor; or `_keras.Assembled`, which has the values already; or a `_keras.Target`, which takes
+            the values itself: no other tensor is made; or a `_keras.Exportable`, for which only operations
+            are used that every runtime knows.
         compact: The values, in their compact shape.
         index: Where they go.
         axis: What `index` counts along.
@@ -48,16 +53,22 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     if isinstance(base, _keras.Assembled):
         return base.tensor
     if isinstance(base, _keras.Target):
-        return base.take(overwrite, compact, index, axis=axis)
+        return base.take(overwrite_in_place, compact, index, axis=axis)
     if isinstance(base, _keras.Exportable):
         return _overwrite_plainly(base.tensor, compact, index, axis)
     if axis == 0:
         return ops.scatter_update(base, ops.expand_dims(index, 1), compact)
-    return _keras.compiled_if_large(overwrite, base, compact, index, axis=axis)
+    return _keras.compiled_if_large(_overwrite, base, compact, index, axis=axis)
 
 
-def overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
-    """As `scatter`, of tensors alone, and wherever it runs with the same operations."""
+def overwrite_in_place(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
+    """As `scatter`, of tensors, where XLA may write into what `base` lies in."""
+    if axis and FEW * math.prod(compact.shape) <= math.prod(base.shape):
+        return _scatter_as_elements(base, compact, index, axis)
+    return _overwrite(base, compact, index, axis)
+
+
+def _overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     if axis is None:
         return _scatter_elements(base, compact, index)
     if axis == 0:
@@ -66,15 +77,19 @@ def overwrite(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
 
 
 def _overwrite_plainly(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
-    """As `overwrite`, with what the converter to LiteRT works out once and for all.
+    """As `_overwrite`, with what the converter to LiteRT works out once and for all.
 
     It loses an activation that follows on a product with a matrix that is put together in each call. A choice
     is one for it, and so is a scatter whose positions are sums of tensors that are not of one shape.
     """
     if axis == 0:
-        return overwrite(base, compact, index, axis)
+        return _overwrite(base, compact, index, axis)
     if axis is None:
         return _scatter_elements(base, compact, index)
+    return _scatter_as_elements(base, compact, index, axis)
+
+
+def _scatter_as_elements(base: Any, compact: Any, index: Any, axis: int) -> Any:
     count, inner = base.shape[axis], math.prod(base.shape[axis + 1 :])
     firsts = np.arange(math.prod(base.shape[:axis]), dtype="int32") * (count * inner)
     starts = np.add.outer(firsts, np.arange(inner, dtype="int32"))[:, None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from surgeon.partial import fast, grouped
+from surgeon.partial import fast, grouped, narrow
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
@@ -30,7 +30,13 @@ class FastConv:
         side, channel_axis = sides[variable.axis], -1 if self.data_format == "channels_last" else 1
         if self.groups > 1 and not grouped.pays(variable, self.groups, channel_axis):
             return stock(inputs, kernel)
-        return fast.apply(stock, inputs, variable, side, channel_axis, self.groups)
+        turned = narrow.of_convolution if self._may_be_turned() else None
+        return fast.apply(stock, inputs, variable, side, channel_axis, self.groups, kernel_gradient=turned)
+
+    def _may_be_turned(self: Any) -> bool:
+        plain = {*self.strides, *self.dilation_rate, self.groups} == {1}
+        kind = (self.padding, self.data_format)
+        return plain and kind == ("same", "channels_last") and keras.backend.backend() == "jax"
 
 
 class FastConv1D(FastConv):

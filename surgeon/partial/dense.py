@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from surgeon import _keras
-from surgeon.partial import calls, fast, splitting
+from surgeon.partial import calls, fast, narrow, splitting
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, SPLIT, PartialHost, named_partial
@@ -35,7 +35,8 @@ class FastDense:
             x = splitting.multiply(inputs, kernel)
         else:
             side = SIDES[kernel.axis]
-            x = fast.apply(ops.matmul, inputs, kernel, side, -1, input_gradient=input_gradient)
+            ways = input_gradient, narrow.of_product
+            x = fast.apply(ops.matmul, inputs, kernel, side, -1, None, *ways)
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return x if self.activation is None else self.activation(x)

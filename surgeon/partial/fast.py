@@ -9,19 +9,20 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import keras
 from keras import ops
 
 from surgeon import _keras, paths
-from surgeon.partial import assemble, grouped
+from surgeon.partial import assemble, blocks, grouped
 from surgeon.partial.gradients import Tensors, vjp, with_gradient
 from surgeon.partial.variable import PartialVariable
 
 Operation = grouped.Operation
 Side = Literal["in", "out"]
+Gradient = Callable[[Any, Any, Any], Any]
 
 
 def fast_weight(layer: Any, name: str) -> PartialVariable | None:
@@ -45,7 +46,8 @@ def apply(
     side: Side | None,
     channel_axis: int,
     groups: int | None = None,
-    input_gradient: Callable[[Any, Any, Any], Any] | None = None,
+    input_gradient: Gradient | None = None,
+    kernel_gradient: Gradient | None = None,
 ) -> Any:
     """Return `operation(inputs, whole weight)` with a gradient for the trainable part alone.
 
@@ -59,12 +61,14 @@ def apply(
         groups: How many groups a convolution computes one by one; `None` for other operations.
         input_gradient: Of the inputs, the whole weight and the upstream gradient, where there is a faster way
             than the operation's own.
+        kernel_gradient: Likewise of the inputs, the trainable outputs and their upstream gradient.
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
-    # On JAX what waits is copied, and costs nothing only where it is laid out anew in any case.
-    waits = variable.start is not None and (input_gradient is None or keras.backend.backend() != "jax")
-    gradients = _Gradients(operation, variable, side, channel_axis, groups or 1, input_gradient)
+    is_large = variable.start is not None
+    is_laid_out_anew = is_large and groups is not None
+    ways = input_gradient, kernel_gradient
+    gradients = _Gradients(operation, variable, side, channel_axis, groups or 1, *ways)
 
     def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
         # Not `scatter`: a gradient of the gradient goes through the kernel that is kept for it, too.
@@ -73,15 +77,16 @@ def apply(
 
     def backward(saved: Tensors, upstream: Any) -> Tensors:
         inputs, compact, whole, index = saved
-        if waits:
-            inputs = _keras.after(upstream, inputs)
+        if is_laid_out_anew:
+            inputs = _keras.held_back(inputs, upstream)
         if side is None:
             to_compact = gradients.of_elements(inputs, whole, index, upstream)
         else:
             to_compact = gradients.of_slices(inputs, ops.cast(compact, compute), index, upstream)
-        if waits:
-            whole = _keras.after(to_compact, whole)
-        return gradients.of_inputs(inputs, whole, upstream), ops.cast(to_compact, stored)
+        if is_laid_out_anew:
+            whole = _keras.held_back(whole, to_compact)
+        with _keras.after(to_compact) if is_large else nullcontext():
+            return gradients.of_inputs(inputs, whole, upstream), ops.cast(to_compact, stored)
 
     compact, index = _keras.read(variable.compact), _keras.read(variable.index)
     return with_gradient(forward, backward, (inputs, compact), (variable.source(), index))
@@ -96,7 +101,8 @@ class _Gradients:
     side: Side | None
     channel_axis: int
     groups: int
-    input_gradient: Callable[[Any, Any, Any], Any] | None
+    input_gradient: Gradient | None
+    kernel_gradient: Gradient | None
 
     def of_inputs(self, inputs: Any, whole: Any, upstream: Any) -> Any:
         if self.groups > 1:
@@ -106,6 +112,8 @@ class _Gradients:
         return vjp(lambda x: self.operation(x, whole), inputs, upstream)
 
     def of_elements(self, inputs: Any, whole: Any, index: Any, upstream: Any) -> Any:
+        if self.operation is ops.matmul and blocks.pays(inputs, whole, upstream):
+            return blocks.gradient_of_elements(inputs, index, upstream)
         every = vjp(lambda kernel: self.operation(inputs, kernel), whole, upstream)
         return assemble.gather(every, index, None)
 
@@ -114,6 +122,8 @@ class _Gradients:
             upstream = ops.take(upstream, index, axis=self.channel_axis)
         else:
             inputs = ops.take(inputs, self._reads(inputs, index), axis=self.channel_axis)
+        if self.kernel_gradient is not None and self.side == "out":
+            return self.kernel_gradient(inputs, slices, upstream)
         if self.groups == 1:
             return vjp(lambda kernel: self.operation(inputs, kernel), slices, upstream)
         of = grouped.group_of(self.variable.shape[-1], self.groups)

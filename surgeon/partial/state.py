@@ -39,9 +39,9 @@ class PartialState(keras.layers.Layer):
             part: Which elements train; not all of them.
         """
 
-        def make(name: str, value_of: Any, *, trainable: bool = False, listed: bool = True, **how: Any) -> Any:
-            how = {"dtype": _keras.stored_dtype(stock), "shape": part.compact_shape, **how}
-            made = _keras.make_variable(value_of, like=stock, name=name, trainable=trainable, **how)
+        def make(name: str, value_of: Any, *, listed: bool = True, **how: Any) -> Any:
+            usual = {"dtype": _keras.stored_dtype(stock), "shape": part.compact_shape, "trainable": False}
+            made = _keras.make_variable(value_of, like=stock, name=name, **{**usual, **how})
             if listed:
                 _keras.track_variable(self, made)
             return made
@@ -52,7 +52,7 @@ class PartialState(keras.layers.Layer):
             positions = part.index.astype("int32")
             index = make(f"{name}_index", _constant(positions), shape=positions.shape, dtype="int32")
 
-            def taken(shape: Any, dtype: Any = None) -> Any:
+            def taken(*_: Any, **__: Any) -> Any:
                 return assemble.gather(_keras.read(base), _keras.read(index), part.axis)
 
             compact = make(stock.name, taken, trainable=True)
@@ -117,4 +117,4 @@ class PartialState(keras.layers.Layer):
 
 def _constant(value: Any) -> Any:
     """Return what gives a variable its first value."""
-    return lambda shape, dtype=None: _keras.convert_to_tensor(value, dtype=dtype)
+    return lambda _, dtype=None: _keras.convert_to_tensor(value, dtype=dtype)

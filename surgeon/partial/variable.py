@@ -78,8 +78,8 @@ class PartialVariable(_keras.ComposedVariable):
         if self.start is not None and _keras.can_write_in_place(self.base):
             return _keras.Target(self.base, self.seen)
         if self.start is not None:
-            given = _keras.read(self.compact), _keras.read(self.index)
-            assembled = _keras.put_into_state(assemble.overwrite, self.base, self.seen, *given, axis=self._axis)
+            given = (self.base, self.seen, _keras.read(self.compact), _keras.read(self.index))
+            assembled = _keras.put_into_state(assemble.overwrite_in_place, *given, axis=self._axis)
             if assembled is not None:
                 return assembled
         base = _keras.read(self.base)

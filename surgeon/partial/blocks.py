@@ -1,0 +1,120 @@
+"""The gradient of single elements of a large matrix by XLA, without one of the whole matrix.
+
+That would be new memory of the matrix's size, which on a CPU costs as much time as computing it: the system
+zeroes it page by page. So a few rows of it are computed at a time, and what trains is picked out of these
+while they lie in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from surgeon import _keras
+from surgeon.partial.gradients import Tensors, with_gradient
+
+BLOCK, STRIDE = 2**20, 2**16
+"""Elements of the gradient that are computed at a time, and that are picked out at a time."""
+
+
+def pays(inputs: Any, kernel: Any, upstream: Any) -> bool:
+    """Whether to compute the gradient of elements of a kernel in blocks."""
+    tensors = (inputs, kernel, upstream)
+    is_known = bool(_keras.static_size(inputs.shape))  # and not empty
+    is_large = math.prod(kernel.shape) >= _keras.LARGE
+    return is_known and is_large and len({each.dtype for each in tensors}) == 1 and _keras.is_in_xla()
+
+
+def gradient_of_elements(inputs: Any, index: Any, upstream: Any) -> Any:
+    """Return the elements at `index` of the gradient of the kernel of `inputs @ kernel`.
+
+    Args:
+        inputs: Of shape `(..., inputs)`.
+        index: Sorted positions in the kernel `(inputs, outputs)` in C order, an int32 tensor of shape `(k,)`.
+        upstream: The gradient of the product, of shape `(..., outputs)`.
+    """
+    count = math.prod(inputs.shape[:-1])
+    rows, results = (ops.reshape(each, (count, each.shape[-1])) for each in (inputs, upstream))
+    # A loop of as many rounds as there turn out to be has no gradient; what it computes is linear in both.
+    if keras.backend.backend() == "jax":
+        return _on_jax()(rows, results, index)
+
+    def forward(rows: Any, results: Any, index: Any) -> tuple[Any, Tensors]:
+        return pick_in_blocks(rows, results, index), (rows, results, index)
+
+    def backward(saved: Tensors, upstream: Any) -> Tensors:
+        rows, results, index = saved
+        nothing = ops.zeros((rows.shape[1] * results.shape[1],), upstream.dtype)
+        whole = ops.reshape(_keras.put_sorted(nothing, index, upstream), (rows.shape[1], results.shape[1]))
+        return ops.matmul(results, ops.transpose(whole)), ops.matmul(rows, whole)
+
+    return with_gradient(forward, backward, (rows, results), (index,))
+
+
+@cache
+def _on_jax() -> Any:
+    import jax
+
+    picked = jax.custom_jvp(pick_in_blocks)
+
+    @picked.defjvp
+    def along(values: Any, tangents: Any) -> Any:
+        rows, results, index = values
+        return picked(*values), _pick(tangents[0], results, index) + _pick(rows, tangents[1], index)
+
+    return picked
+
+
+def _pick(rows: Any, results: Any, index: Any) -> Any:
+    return _keras.take_sorted(ops.reshape(ops.matmul(ops.transpose(rows), results), (-1,)), index)
+
+
+def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
+    """Return the elements at `index` of `transposed rows @ results`, bit for bit; no gradient is defined."""
+    (count, inputs), outputs, trains = rows.shape, results.shape[1], index.shape[0]
+    height = max(1, min(inputs, BLOCK // outputs))
+    stride = min(STRIDE, trains)
+    firsts = np.arange(0, inputs, height, dtype="int32")
+    # Where in `index` each block begins, and where the last one ends.
+    begins = ops.append(_places(index, firsts * outputs), np.array([trains], "int32"))
+    blocks, firsts = len(firsts), ops.convert_to_tensor(np.minimum(firsts, inputs - height))
+
+    def one_block(block: Any, picked: Any) -> Any:
+        first, end = ops.take(firsts, block), ops.take(begins, block + 1)
+        some = ops.slice(rows, (0, first), (count, height))
+        some = ops.reshape(ops.matmul(ops.transpose(some), results), (-1,))
+
+        def one_stride(begin: Any, picked: Any) -> Any:
+            at = ops.minimum(begin, trains - stride)
+            places = ops.slice(index, (at,), (stride,)) - first * outputs
+            # Behind the end of the block comes what the next one overwrites, and before its begin what is
+            # there already.
+            new = ops.take(some, ops.clip(places, 0, height * outputs - 1))
+            old = ops.slice(picked, (at,), (stride,))
+            is_old = at + np.arange(stride, dtype="int32") < begin
+            return begin + stride, ops.slice_update(picked, (at,), ops.where(is_old, old, new))
+
+        state = (ops.take(begins, block), picked)
+        return ops.while_loop(lambda begin, _: begin < end, one_stride, state)[1]
+
+    return ops.fori_loop(0, blocks, one_block, ops.zeros((trains,), rows.dtype))
+
+
+def _places(index: Any, bounds: Any) -> Any:
+    """Return how many of the sorted positions lie below each bound, by halving."""
+
+    def halve(_: Any, ends: Any) -> Any:
+        low, high = ends
+        middle = (low + high) // 2
+        is_below = ops.take(index, ops.minimum(middle, index.shape[0] - 1)) < bounds
+        go_on = low < high
+        low_now = ops.where(ops.logical_and(go_on, is_below), middle + 1, low)
+        return low_now, ops.where(ops.logical_and(go_on, ops.logical_not(is_below)), middle, high)
+
+    low, high = (ops.convert_to_tensor(np.full(len(bounds), end, "int32")) for end in (0, index.shape[0]))
+    return ops.fori_loop(0, int(index.shape[0]).bit_length() + 1, halve, (low, high))[0]
