@@ -133,12 +133,13 @@ def barrier(tensor: Any) -> Any:
     if keras.backend.backend() == "jax":
         from jax import lax
 
-        return lax.optimization_barrier(tensor)
+        return lax.optimization_barrier(tensor)  # type: ignore[no-untyped-call]
     import tensorflow as tf
     from tensorflow.compiler.tf2xla.python import xla
 
     @tf.custom_gradient
     def call(tensor: Any) -> Any:
-        return xla.optimization_barrier(tensor)[0], lambda upstream: upstream  # type: ignore[no-untyped-call]
+        (same,) = xla.optimization_barrier(tensor)
+        return same, lambda upstream: upstream
 
     return call(tensor)

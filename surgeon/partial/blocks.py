@@ -25,7 +25,9 @@ BLOCK, STRIDE = 2**20, 2**16
 def pays(inputs: Any, kernel: Any, upstream: Any) -> bool:
     """Whether to compute the gradient of elements of a kernel in blocks."""
     tensors = (inputs, kernel, upstream)
-    is_known = bool(_keras.static_size(inputs.shape))  # and not empty
+    count = _keras.static_size(inputs.shape)
+    # TensorFlow does not know the size of a batch in `fit`, and compiles for each; JAX does when it exports.
+    is_known = bool(count) or (count is None and keras.backend.backend() == "tensorflow")
     is_large = math.prod(kernel.shape) >= _keras.LARGE
     return is_known and is_large and len({each.dtype for each in tensors}) == 1 and _keras.is_in_xla()
 
@@ -38,8 +40,7 @@ def gradient_of_elements(inputs: Any, index: Any, upstream: Any) -> Any:
         index: Sorted positions in the kernel `(inputs, outputs)` in C order, an int32 tensor of shape `(k,)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
-    count = math.prod(inputs.shape[:-1])
-    rows, results = (ops.reshape(each, (count, each.shape[-1])) for each in (inputs, upstream))
+    rows, results = (ops.reshape(each, (-1, each.shape[-1])) for each in (inputs, upstream))
     # A loop of as many rounds as there turn out to be has no gradient; what it computes is linear in both.
     if keras.backend.backend() == "jax":
         return _on_jax()(rows, results, index)
@@ -86,7 +87,7 @@ def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
 
     def one_block(block: Any, picked: Any) -> Any:
         first, end = ops.take(firsts, block), ops.take(begins, block + 1)
-        some = ops.slice(rows, (0, first), (count, height))
+        some = ops.slice(rows, (0, first), (-1 if count is None else count, height))
         some = ops.reshape(ops.matmul(ops.transpose(some), results), (-1,))
 
         def one_stride(begin: Any, picked: Any) -> Any:

@@ -1,0 +1,141 @@
+"""What a step on JAX gives away takes new values, and nothing of a loop's body gets out."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from surgeon import _keras
+from tests.helpers import same_bits
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX donates")
+
+
+def put(whole, values, index):
+    return whole.at[index].set(values)
+
+
+def variables():
+    base = keras.Variable(np.zeros(6, "float32"), trainable=False)
+    seen = keras.Variable(np.zeros(2, "float32"), trainable=False)
+    is_current = keras.Variable(0, dtype="int32", trainable=False)
+    return base, _keras.Seen(seen, is_current), keras.ops.convert_to_tensor(np.array([1, 4], "int32"))
+
+
+def named(name, function):
+    function.__name__ = name
+    return function
+
+
+def run(name, body, values, flag=0, seen=None):
+    """Return what `body(base, seen, values, index)` says, and what is in the variables after it."""
+    import jax
+
+    base, about, index = variables()
+    held = [base, about.values, about.is_current]
+    told = []
+
+    def step(state, values):
+        with keras.StatelessScope(zip(held, state, strict=True)) as scope:
+            told.append(body(base, about, values, index))
+        return [scope.get_current_value(variable) for variable in held]
+
+    start = [np.zeros(6, "float32"), np.zeros(2, "float32") if seen is None else seen, np.int32(flag)]
+    after = jax.jit(named(name, step))([jax.numpy.asarray(each) for each in start], values)
+    return told[0], [np.asarray(each) for each in after]
+
+
+VALUES = np.array([3.0, np.nan], "float32")
+WRITTEN = np.array([0, 3.0, 0, 0, np.nan, 0], "float32")
+
+
+@pytest.mark.parametrize("name", ["train_step", "test_step", "predict_step"])
+def test_in_a_step_the_variable_takes_the_values(name):
+    told, (base, seen, flag) = run(name, lambda *given: _keras.put_into_state(put, *given), VALUES)
+    assert told is not None
+    assert same_bits(base, WRITTEN)
+    assert same_bits(seen, VALUES)
+    assert flag == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "seen", "is_written"),
+    [(1, VALUES, False), (0, VALUES, True), (1, np.array([-0.0, 0.0], "float32"), True)],
+    ids=["has them", "not known", "others"],
+)
+def test_values_that_are_there_are_not_put_there_again(flag, seen, is_written):
+    values = VALUES if seen is VALUES else np.zeros(2, "float32")
+    marked = []
+
+    def marking(whole, values, index):
+        marked.append(1)
+        return whole.at[index].set(values + 1)  # to tell whether it ran
+
+    _, (base, *_) = run(
+        "predict_step", lambda *given: _keras.put_into_state(marking, *given), values, flag, seen
+    )
+    assert bool(base.any()) == is_written
+
+
+def test_values_that_are_trained_are_not_kept():
+    import jax
+
+    def body(base, about, values, index):
+        def loss(values):
+            told = _keras.put_into_state(put, base, about, values, index)
+            assert told is not None
+            return (told.tensor * 0 + values.sum()).sum()
+
+        jax.grad(loss)(values)
+        return base.value
+
+    _, (base, seen, flag) = run("train_step", body, np.ones(2, "float32"), flag=1)
+    assert same_bits(base, np.array([0, 1, 0, 0, 1, 0], "float32"))
+    assert same_bits(seen, np.zeros(2, "float32"))
+    assert flag == 1, "the variable itself says so when it is assigned: see surgeon.partial.variable"
+
+
+def _in_scan(write):
+    import jax
+
+    return jax.lax.scan(lambda carry, _: (carry, (write(), carry)[1]), 0.0, None, length=2)
+
+
+def _in_cond(write):
+    import jax
+
+    return jax.lax.cond(jax.numpy.ones(()) > 0, lambda: (write(), 1.0)[1], lambda: 0.0)
+
+
+def _in_remat(write):
+    import jax
+
+    return jax.checkpoint(lambda value: (write(), value)[1])(1.0)
+
+
+def _in_a_function(write):
+    import jax
+
+    return jax.jit(lambda value: (write(), value)[1])(1.0)
+
+
+@pytest.mark.parametrize("within", [_in_scan, _in_cond, _in_remat, _in_a_function])
+def test_within_a_loop_or_a_branch_nothing_is_set(within):
+    told = []
+
+    def body(*given):
+        within(lambda: told.append(_keras.put_into_state(put, *given)))
+
+    _, (base, *_) = run("train_step", body, VALUES)
+    assert told
+    assert all(each is None for each in told)
+    assert not base.any()
+
+
+def test_elsewhere_nothing_is_set():
+    told, (base, *_) = run("mine", lambda *given: _keras.put_into_state(put, *given), VALUES)
+    assert told is None
+    assert not base.any()
+    base, about, index = variables()
+    assert _keras.put_into_state(put, base, about, VALUES, index) is None

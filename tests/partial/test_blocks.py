@@ -1,0 +1,129 @@
+"""The gradient of single elements, computed in blocks, is what is picked out of the whole gradient."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+import surgeon as sg
+from surgeon import _keras
+from surgeon.partial import blocks
+from tests.helpers import to_numpy
+from tests.zoo import jitter
+
+BACKEND = keras.backend.backend()
+WITH_XLA = pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has no XLA here")
+
+
+def compiled(function, *arrays):
+    """Return what a function compiled by XLA returns."""
+    if BACKEND == "jax":
+        import jax
+
+        return np.asarray(jax.jit(function)(*arrays))
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, autograph=False)(*map(tf.constant, arrays)).numpy()
+
+
+def whole(rows, results, index):
+    return keras.ops.take(
+        keras.ops.reshape(keras.ops.matmul(keras.ops.transpose(rows), results), (-1,)), index
+    )
+
+
+@WITH_XLA
+@settings(max_examples=20, deadline=None)
+@given(
+    count=st.integers(1, 5), inputs=st.integers(1, 40), outputs=st.integers(1, 40),
+    block=st.integers(1, 300), stride=st.integers(1, 80), data=st.data(),
+)  # fmt: skip
+def test_in_blocks_of_any_size_nothing_is_left_out(count, inputs, outputs, block, stride, data):
+    places = data.draw(st.sets(st.integers(0, inputs * outputs - 1), min_size=1))
+    index = np.sort(np.array(list(places), "int32"))
+    rng = np.random.default_rng(len(places))
+    rows, results = (rng.integers(-9, 9, (count, size)).astype("float32") for size in (inputs, outputs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK", block)
+        patch.setattr(blocks, "STRIDE", stride)
+        found = compiled(blocks.pick_in_blocks, rows, results, index)
+    assert np.array_equal(found, (rows.T @ results).reshape(-1)[index])
+
+
+@WITH_XLA
+def test_its_own_gradient_is_that_of_the_whole(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 60)
+    rng = np.random.default_rng(0)
+    rows, results, weights = (rng.normal(size=size).astype("float32") for size in ((4, 9), (4, 11), (50,)))
+    index = np.sort(rng.choice(99, 50, replace=False)).astype("int32")
+
+    def slopes(function):
+        def loss(rows, results, index, weights):
+            return keras.ops.sum(function(rows, index, results) * keras.ops.sin(weights))
+
+        if BACKEND == "jax":
+            import jax
+
+            forward = jax.jit(jax.jvp, static_argnums=0)(
+                lambda rows: loss(rows, results, index, weights), (rows,), (rows,)
+            )
+            return [*jax.jit(jax.grad(loss, argnums=(0, 1)))(rows, results, index, weights), forward[1]]
+        import tensorflow as tf
+
+        @tf.function(jit_compile=True, autograph=False)
+        def both(rows, results, index, weights):
+            with tf.GradientTape() as tape:
+                tape.watch([rows, results])
+                value = loss(rows, results, index, weights)
+            return tape.gradient(value, [rows, results])
+
+        return both(*map(tf.constant, (rows, results, index, weights)))
+
+    found = slopes(blocks.gradient_of_elements)
+    expected = slopes(lambda rows, index, results: whole(rows, results, index))
+    for one, two in zip(found, expected, strict=True):
+        assert np.allclose(to_numpy(one), to_numpy(two), rtol=1e-4, atol=1e-5)
+        assert np.abs(to_numpy(one)).max() > 0.1
+
+
+@WITH_XLA
+@pytest.mark.parametrize("share", [0.1, 0.9])
+@pytest.mark.parametrize("shape", [(512,), (3, 512)], ids=["flat", "sequences"])
+def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, share, shape):
+    start = keras.Input(shape)
+    model = jitter(keras.Model(start, layers.Dense(512, name="d")(layers.Dense(512)(start))))
+    selection = sg.elements(share, by="random", seed=1)
+    found: list[np.ndarray] = []
+    counted = []
+    way = blocks.gradient_of_elements
+
+    def counting(*given):
+        counted.append(len(found))
+        return way(*given)
+
+    monkeypatch.setattr(blocks, "gradient_of_elements", counting)
+    for pays in (blocks.pays, lambda *_: False):
+        monkeypatch.setattr(blocks, "pays", pays)
+        tuned = sg.rewrite(model, sg.train("d", kernel=selection))
+        tuned.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=True)
+        x = np.random.default_rng(2).normal(size=(6, *shape)).astype("float32")
+        tuned.fit(x, x, epochs=2, batch_size=4, shuffle=False, verbose=0)
+        found.append(to_numpy(tuned.get_layer("d").kernel))
+    assert set(counted) == {0}, "the first model computes in blocks"
+    one, two = found
+    assert np.allclose(one, two, rtol=1e-5, atol=1e-6)
+    assert (one != to_numpy(model.get_layer("d").kernel)).mean() == pytest.approx(share, abs=0.01)
+
+
+def test_only_where_xla_compiles_and_all_sizes_are_known():
+    rows, kernel, results = (np.zeros(size, "float32") for size in ((2, 512), (512, 512), (2, 512)))
+    given = [keras.ops.convert_to_tensor(each) for each in (rows, kernel, results)]
+    assert blocks.pays(*given) == (BACKEND == "jax")
+    assert not blocks.pays(given[0][:0], given[1], given[2][:0])
+    assert not blocks.pays(keras.ops.cast(given[0], "float16"), *given[1:])
+    assert _keras.static_size((2, 3)) == 6
+    assert _keras.static_size((None, 3)) is None

@@ -1,0 +1,80 @@
+"""The gradient of a few outputs is the same when it is computed the other way round."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from surgeon import _keras
+from surgeon.partial import narrow
+from surgeon.partial.gradients import vjp
+from tests.helpers import to_numpy
+from tests.partial.test_blocks import BACKEND, WITH_XLA, compiled
+
+ON_JAX = pytest.mark.skipif(BACKEND != "jax", reason="for JAX alone")
+
+
+def numbers(*sizes):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=size).astype("float32") for size in sizes]
+
+
+@WITH_XLA
+@pytest.mark.parametrize("batch", [(200,), (20, 10), (5,)], ids=str)
+@pytest.mark.parametrize("outputs", [1, 4, 9])
+def test_of_a_product(batch, outputs, monkeypatch):
+    given = numbers((*batch, 12), (12, outputs), (*batch, outputs))
+    turned, barrier = [], _keras.barrier
+
+    def counting(each):
+        turned.append(each)
+        return barrier(each)
+
+    monkeypatch.setattr(_keras, "barrier", counting)
+    found = compiled(narrow.of_product, *given)
+    expected = np.einsum("bi,bo->io", given[0].reshape(-1, 12), given[2].reshape(-1, outputs))
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert bool(turned) == (np.prod(batch) >= narrow.MANY and outputs <= 6)
+
+
+@ON_JAX
+@pytest.mark.parametrize(
+    ("sides", "window"),
+    [
+        ((7,), (3,)),
+        ((6, 5), (3, 3)),
+        ((6, 5), (2, 4)),
+        ((4, 5), (5, 1)),
+        ((2, 2), (3, 3)),
+        ((4, 3, 5), (3, 2, 1)),
+    ],
+    ids=str,
+)
+def test_of_a_convolution(sides, window):
+    inputs, kernel, upstream = numbers((3, *sides, 4), (*window, 4, 2), (3, *sides, 2))
+
+    def stock(inputs, kernel, upstream):
+        return vjp(lambda each: ops.conv(inputs, each, padding="same"), kernel, upstream)
+
+    found = compiled(narrow.of_convolution, inputs, kernel, upstream)
+    assert found.shape == kernel.shape
+    assert np.allclose(found, compiled(stock, inputs, kernel, upstream), rtol=1e-4, atol=1e-4)
+
+
+@WITH_XLA
+def test_a_barrier_lets_gradients_through():
+    def slope(tensor):
+        return vjp(lambda each: ops.sin(_keras.barrier(each)), tensor, ops.ones_like(tensor))
+
+    (given,) = numbers((5,))
+    assert np.allclose(compiled(slope, given), np.cos(given), atol=1e-6)
+
+
+def test_elsewhere_it_is_the_stock_gradient():
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX always goes through XLA")
+    given = [ops.convert_to_tensor(each) for each in numbers((200, 12), (12, 2), (200, 2))]
+    expected = to_numpy(given[0]).T @ to_numpy(given[2])
+    assert np.allclose(to_numpy(narrow.of_product(*given)), expected, rtol=1e-4, atol=1e-4)
