@@ -10,6 +10,7 @@ from keras import layers
 import surgeon as sg
 from surgeon.validation import random_inputs, same_bits
 from tests import zoo
+from tests.helpers import to_numpy
 
 
 def dense(units=3, *, name="d", cls=layers.Dense, **options):
@@ -118,3 +119,17 @@ def test_inputs_of_text_are_words():
     words = random_inputs(model, batch=3)
     assert words.shape == (3, 2)
     assert set(words.ravel()) <= {"a", "b", "c"}
+
+
+def test_what_trains_is_left_as_it_lies():
+    """What stands for a weight is no value of its own: to set it would let its elements start anew."""
+    around = layers.TimeDistributed(layers.Dense(4, name="d"), name="s")
+    start = keras.Input((3, 4))
+    model = keras.Model(start, around(start))
+    tuned = sg.rewrite(model, sg.train("s/layer", kernel=sg.channels([1])))
+    kernel = tuned.get_layer("s").layer.kernel
+    began = to_numpy(kernel.base)
+    kernel.compact.assign(to_numpy(kernel.compact) + 1)
+    sg.validate(model, tuned)
+    assert same_bits(kernel.base, began)
+    assert not same_bits(kernel, began)

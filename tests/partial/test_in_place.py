@@ -166,8 +166,13 @@ def test_a_layer_that_is_called_twice_in_a_step(selection):
     for tuned in (one, two):
         tuned.compile(keras.optimizers.SGD(0.1), "mse")
         tuned.fit(x, y, epochs=3, verbose=0)
-    assert np.array_equal(one.predict(x, verbose=0), two.predict(x, verbose=0))
-    assert same_bits(to_numpy(kernel_of(one)), to_numpy(kernel_of(two)))
+    # Up to rounding: the steps are two programs, in which XLA adds the two gradients up as it likes.
+    first, second = (to_numpy(kernel_of(tuned)) for tuned in (one, two))
+    assert np.allclose(one.predict(x, verbose=0), two.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+    assert np.allclose(first, second, rtol=1e-4, atol=1e-5)
+    mask, began = kernel_of(one).part.to_mask(), to_numpy(kernel_of(model))
+    assert same_bits(first[~mask], began[~mask])
+    assert (first[mask] != began[mask]).any()
 
 
 @ONLY_ON_TENSORFLOW
