@@ -30,7 +30,7 @@ PARTS = {
     "TensorFlow: other convolutions": ("--fractions", "0.1", "--cases", CONVOLUTIONS),
     "TensorFlow: networks": ("--fractions", "0.1", "--cases", NETWORKS),
     "TensorFlow with `jit_compile`": ("--memory", "--jit", "--cases", SOME, "--fractions", "0.1,0.9"),
-    "JAX": ("--memory", "--backend", "jax", "--cases", SOME, "--fractions", "0.1,0.9"),
+    "JAX": ("--memory", "--backend", "jax", "--cases", SOME, "--fractions", "0.01,0.1,0.5,0.9"),
 }  # fmt: skip
 """The headings of the page, and the arguments for each."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -42,7 +43,8 @@ def put_into_state(
     Args:
         put: A function of tensors that moves values about.
         variable: What takes the result.
-        seen: What tells whether it has these values already; `None` where that costs more than it saves.
+        seen: What tells whether it has these values already; `None` where that costs more than it saves. Only
+            a step of Keras's own is handed the variable as it was left, and can rely on that.
         values: What goes in; no gradient flows through them.
         index: Where it goes.
         **options: More arguments.
@@ -60,8 +62,9 @@ def put_into_state(
         return None
     write = partial(put, **options)
     # Values of which gradients are asked are others each time.
-    is_changing = _trace_of(values) is not trace
-    if seen is None or is_changing:
+    relies = seen is not None and _trace_of(values) is trace and _is_of_keras(trace)
+    latest = given
+    if seen is None or not relies:
         whole = write(value, given, index)
     else:
         whole, latest = lax.cond(
@@ -73,7 +76,7 @@ def put_into_state(
     if _trace_of(whole) is not trace:
         return None
     variable.assign(whole)
-    if seen is not None and not is_changing:
+    if seen is not None and relies:
         seen.values.assign(latest)
         seen.is_current.assign(1)
     return _registered()(whole)
@@ -87,8 +90,18 @@ def _trace_of(tensor: Any) -> Any:
 def _step_of(tensor: Any) -> Any:
     """Return the step that is being traced and that a tensor belongs to, if it is one."""
     trace = _trace_of(tensor)
+    return trace if _described(trace).partition(" ")[0] in STEPS else None
+
+
+def _is_of_keras(step: Any) -> bool:
+    """Whether a step is a function of Keras's own, and not one by such a name."""
+    return str(Path(keras.__file__).parent) in _described(step)
+
+
+def _described(trace: Any) -> str:
+    """Return what JAX says of a function that is being traced: its name, and where it is written."""
     about = getattr(getattr(trace, "frame", None), "debug_info", None)
-    return trace if str(getattr(about, "func_src_info", "")).partition(" ")[0] in STEPS else None
+    return str(getattr(about, "func_src_info", ""))
 
 
 def _differ(one: Any, other: Any) -> Any:

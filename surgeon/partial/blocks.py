@@ -1,4 +1,4 @@
-"""The gradient of single elements of a large matrix by XLA, without one of the whole matrix.
+"""The gradient of single elements of a large matrix on JAX, without one of the whole matrix.
 
 That would be new memory of the matrix's size, which on a CPU costs as much time as computing it: the system
 zeroes it page by page. So a few rows of it are computed at a time, and what trains is picked out of these
@@ -16,7 +16,6 @@ import numpy as np
 from keras import ops
 
 from surgeon import _keras
-from surgeon.partial.gradients import Tensors, with_gradient
 
 BLOCK, STRIDE = 2**20, 2**16
 """Elements of the gradient that are computed at a time, and that are picked out at a time."""
@@ -24,12 +23,10 @@ BLOCK, STRIDE = 2**20, 2**16
 
 def pays(inputs: Any, kernel: Any, upstream: Any) -> bool:
     """Whether to compute the gradient of elements of a kernel in blocks."""
-    tensors = (inputs, kernel, upstream)
-    count = _keras.static_size(inputs.shape)
-    # TensorFlow does not know the size of a batch in `fit`, and compiles for each; JAX does when it exports.
-    is_known = bool(count) or (count is None and keras.backend.backend() == "tensorflow")
-    is_large = math.prod(kernel.shape) >= _keras.LARGE
-    return is_known and is_large and len({each.dtype for each in tensors}) == 1 and _keras.is_in_xla()
+    if keras.backend.backend() != "jax" or not _keras.static_size(inputs.shape):
+        return False
+    is_one_kind = len({each.dtype for each in (inputs, kernel, upstream)}) == 1
+    return is_one_kind and math.prod(kernel.shape) >= _keras.LARGE
 
 
 def gradient_of_elements(inputs: Any, index: Any, upstream: Any) -> Any:
@@ -41,30 +38,19 @@ def gradient_of_elements(inputs: Any, index: Any, upstream: Any) -> Any:
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
     rows, results = (ops.reshape(each, (-1, each.shape[-1])) for each in (inputs, upstream))
-    # A loop of as many rounds as there turn out to be has no gradient; what it computes is linear in both.
-    if keras.backend.backend() == "jax":
-        return _on_jax()(rows, results, index)
-
-    def forward(rows: Any, results: Any, index: Any) -> tuple[Any, Tensors]:
-        return pick_in_blocks(rows, results, index), (rows, results, index)
-
-    def backward(saved: Tensors, upstream: Any) -> Tensors:
-        rows, results, index = saved
-        nothing = ops.zeros((rows.shape[1] * results.shape[1],), upstream.dtype)
-        whole = ops.reshape(_keras.put_sorted(nothing, index, upstream), (rows.shape[1], results.shape[1]))
-        return ops.matmul(results, ops.transpose(whole)), ops.matmul(rows, whole)
-
-    return with_gradient(forward, backward, (rows, results), (index,))
+    return _differentiable()(rows, results, index)
 
 
 @cache
-def _on_jax() -> Any:
+def _differentiable() -> Any:
     import jax
 
-    picked = jax.custom_jvp(pick_in_blocks)
+    # Compiled by itself, or without a function around each call would be compiled anew.
+    picked = jax.custom_jvp(jax.jit(pick_in_blocks))
 
     @picked.defjvp
     def along(values: Any, tangents: Any) -> Any:
+        # Linear in both. A loop of as many rounds as there turn out to be has no gradient.
         rows, results, index = values
         return picked(*values), _pick(tangents[0], results, index) + _pick(rows, tangents[1], index)
 
@@ -87,7 +73,7 @@ def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
 
     def one_block(block: Any, picked: Any) -> Any:
         first, end = ops.take(firsts, block), ops.take(begins, block + 1)
-        some = ops.slice(rows, (0, first), (-1 if count is None else count, height))
+        some = ops.slice(rows, (np.int32(0), first), (count, height))
         some = ops.reshape(ops.matmul(ops.transpose(some), results), (-1,))
 
         def one_stride(begin: Any, picked: Any) -> Any:

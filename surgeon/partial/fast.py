@@ -122,7 +122,8 @@ class _Gradients:
             upstream = ops.take(upstream, index, axis=self.channel_axis)
         else:
             inputs = ops.take(inputs, self._reads(inputs, index), axis=self.channel_axis)
-        if self.kernel_gradient is not None and self.side == "out":
+        is_known = bool(_keras.static_size(inputs.shape[1:]))  # and there is something
+        if self.kernel_gradient is not None and self.side == "out" and is_known:
             return self.kernel_gradient(inputs, slices, upstream)
         if self.groups == 1:
             return vjp(lambda kernel: self.operation(inputs, kernel), slices, upstream)

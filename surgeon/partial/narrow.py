@@ -26,12 +26,12 @@ def of_product(inputs: Any, kernel: Any, upstream: Any) -> Any:
         kernel: A matrix `(inputs, outputs)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
-    count = _keras.static_size(inputs.shape[:-1]) or 0
-    is_narrow = 2 * kernel.shape[1] <= kernel.shape[0] and count >= MANY
+    count = _keras.static_size(inputs.shape[:-1])
+    is_narrow = 2 * kernel.shape[1] <= kernel.shape[0] and (count is None or count >= MANY)
     is_one_kind = len({each.dtype for each in (inputs, kernel, upstream)}) == 1
     if not (is_narrow and is_one_kind and _keras.is_in_xla()):
         return vjp(lambda each: ops.matmul(inputs, each), kernel, upstream)
-    rows, results = (ops.reshape(each, (count, each.shape[-1])) for each in (inputs, upstream))
+    rows, results = (ops.reshape(each, (-1, each.shape[-1])) for each in (inputs, upstream))
     return ops.transpose(_keras.barrier(ops.matmul(ops.transpose(results), rows)))
 
 

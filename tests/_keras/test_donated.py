@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from surgeon import _keras
+from surgeon._keras import donated
 from tests.helpers import same_bits
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX donates")
@@ -28,7 +29,7 @@ def named(name, function):
     return function
 
 
-def run(name, body, values, flag=0, seen=None):
+def run(name, body, values, flag=0, seen=None, of_keras=True):
     """Return what `body(base, seen, values, index)` says, and what is in the variables after it."""
     import jax
 
@@ -42,7 +43,9 @@ def run(name, body, values, flag=0, seen=None):
         return [scope.get_current_value(variable) for variable in held]
 
     start = [np.zeros(6, "float32"), np.zeros(2, "float32") if seen is None else seen, np.int32(flag)]
-    after = jax.jit(named(name, step))([jax.numpy.asarray(each) for each in start], values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(donated, "_is_of_keras", lambda _: of_keras)
+        after = jax.jit(named(name, step))([jax.numpy.asarray(each) for each in start], values)
     return told[0], [np.asarray(each) for each in after]
 
 
@@ -76,6 +79,14 @@ def test_values_that_are_there_are_not_put_there_again(flag, seen, is_written):
         "predict_step", lambda *given: _keras.put_into_state(marking, *given), values, flag, seen
     )
     assert bool(base.any()) == is_written
+
+
+def test_a_function_of_ones_own_may_be_handed_another_variable():
+    told, (base, *_) = run(
+        "predict_step", lambda *given: _keras.put_into_state(put, *given), VALUES, 1, VALUES, of_keras=False
+    )
+    assert told is not None
+    assert same_bits(base, WRITTEN)
 
 
 def test_values_that_are_trained_are_not_kept():

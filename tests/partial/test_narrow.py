@@ -5,15 +5,14 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
 
+import surgeon as sg
 from surgeon import _keras
 from surgeon.partial import narrow
 from surgeon.partial.gradients import vjp
 from tests.helpers import to_numpy
-from tests.partial.test_blocks import BACKEND, WITH_XLA, compiled
-
-ON_JAX = pytest.mark.skipif(BACKEND != "jax", reason="for JAX alone")
+from tests.partial.test_blocks import ON_JAX, WITH_XLA, compiled
 
 
 def numbers(*sizes):
@@ -70,6 +69,15 @@ def test_a_barrier_lets_gradients_through():
 
     (given,) = numbers((5,))
     assert np.allclose(compiled(slope, given), np.cos(given), atol=1e-6)
+
+
+@ON_JAX
+def test_pictures_without_a_side_are_no_windows():
+    start = keras.Input((None, None, 128))
+    model = keras.Model(start, layers.Conv2D(256, 3, padding="same", name="c")(start))
+    tuned = sg.rewrite(model, sg.train("c", kernel=sg.channels([1])), validate="none")
+    tuned.compile("sgd", "mse")
+    tuned.train_on_batch(np.zeros((1, 0, 4, 128), "float32"), np.zeros((1, 0, 4, 256), "float32"))
 
 
 def test_elsewhere_it_is_the_stock_gradient():
