@@ -63,7 +63,8 @@ def scatter(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
 
 def overwrite_in_place(base: Any, compact: Any, index: Any, axis: int | None) -> Any:
     """As `scatter`, of tensors, where XLA may write into what `base` lies in."""
-    if axis and FEW * math.prod(compact.shape) <= math.prod(base.shape):
+    count = math.prod(base.shape)
+    if axis and FEW * math.prod(compact.shape) <= count <= np.iinfo("int32").max:
         return _scatter_as_elements(base, compact, index, axis)
     return _overwrite(base, compact, index, axis)
 
