@@ -155,26 +155,6 @@ def test_values_that_were_set_by_hand_are_seen_by_the_next_step():
     assert np.array_equal(tuned.predict(x, verbose=0), to_numpy(tuned(x)), equal_nan=True)
 
 
-@NOT_ON_TORCH
-@OF_EACH_KIND
-def test_a_layer_that_is_called_twice_in_a_step(selection):
-    start = keras.Input((WIDTH,))
-    shared = layers.Dense(WIDTH, name="d")
-    model = jitter(keras.Model(start, shared(keras.ops.tanh(shared(start)))))
-    one, two = rewritten(selection, model), without(rewritten(selection, model))
-    x, y = data()
-    for tuned in (one, two):
-        tuned.compile(keras.optimizers.SGD(0.1), "mse")
-        tuned.fit(x, y, epochs=3, verbose=0)
-    # Up to rounding: the steps are two programs, in which XLA adds the two gradients up as it likes.
-    first, second = (to_numpy(kernel_of(tuned)) for tuned in (one, two))
-    assert np.allclose(one.predict(x, verbose=0), two.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
-    assert np.allclose(first, second, rtol=1e-4, atol=1e-5)
-    mask, began = kernel_of(one).part.to_mask(), to_numpy(kernel_of(model))
-    assert same_bits(first[~mask], began[~mask])
-    assert (first[mask] != began[mask]).any()
-
-
 @ONLY_ON_TENSORFLOW
 def test_a_layer_that_is_called_twice_and_updated_in_between():
     class Twice(keras.Model):

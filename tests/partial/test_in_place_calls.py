@@ -10,6 +10,7 @@ import surgeon as sg
 from surgeon import paths
 from tests.helpers import same_bits, to_numpy
 from tests.partial.test_in_place import (
+    NOT_ON_TORCH,
     OF_EACH_KIND,
     ONLY_ON_TENSORFLOW,
     SELECTIONS,
@@ -18,6 +19,7 @@ from tests.partial.test_in_place import (
     kernel_of,
     rewritten,
     stock,
+    without,
 )
 from tests.zoo import jitter
 
@@ -155,3 +157,23 @@ def test_in_a_branch_and_in_a_loop_nothing_is_written_and_all_is_trained(selecti
         if kernel.axis is not None:  # single elements are put together outside, and may be written there
             assert same_bits(to_numpy(kernel.base), before), way
         assert np.allclose(tuned.predict(x, verbose=0), to_numpy(tuned(x)), rtol=1e-4, atol=1e-5), way
+
+
+@NOT_ON_TORCH
+@OF_EACH_KIND
+def test_a_layer_that_is_called_twice_in_a_step(selection):
+    start = keras.Input((WIDTH,))
+    shared = layers.Dense(WIDTH, name="d")
+    model = jitter(keras.Model(start, shared(keras.ops.tanh(shared(start)))))
+    one, two = rewritten(selection, model), without(rewritten(selection, model))
+    x, y = data()
+    for tuned in (one, two):
+        tuned.compile(keras.optimizers.SGD(0.1), "mse")
+        tuned.fit(x, y, epochs=3, verbose=0)
+    # Up to rounding: the steps are two programs, in which XLA adds the two gradients up as it likes.
+    first, second = (to_numpy(kernel_of(tuned)) for tuned in (one, two))
+    assert np.allclose(one.predict(x, verbose=0), two.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+    assert np.allclose(first, second, rtol=1e-4, atol=1e-5)
+    mask, began = kernel_of(one).part.to_mask(), to_numpy(kernel_of(model))
+    assert same_bits(first[~mask], began[~mask])
+    assert (first[mask] != began[mask]).any()
