@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,13 +104,19 @@ def budget_growth(
         epochs: How many epochs each phase lasts.
 
     Raises:
-        RuleError: If an argument makes no sense.
+        RuleError: If an argument makes no sense, or an amount is less than the one before it.
 
     Example:
         >>> print(budget_growth("**", "kernel", amounts=[0.01, 0.02], by="magnitude", over="weight"))
         1 × [freeze('**'), train('**', kernel=elements(0.01, by='magnitude'))]
         1 × [train('**', kernel=elements(0.02, by='magnitude', keep=1.0))]
     """
+    for one, two in itertools.pairwise(amounts):
+        if isinstance(one, int) == isinstance(two, int) and two < one:
+            raise RuleError(
+                f"budget_growth(...): what trains goes on training, so {two} cannot follow on {one}: "
+                f"write amounts={sorted(amounts)}, or a Schedule of your own"
+            )
     parts = [elements(a, by=by, over=over, keep=1.0 if n else None) for n, a in enumerate(amounts)]
     return _of_parts(selector, weights, parts, epochs)
 

@@ -372,6 +372,11 @@ def test_what_depends_on_how_a_phase_finds_the_model_is_told_when_it_begins():
             "drop is",
         ),
         (lambda: sg.budget_growth("a", amounts=[2], by="random"), sg.RuleError, "say of which weights"),
+        (
+            lambda: sg.budget_growth("a", "kernel", amounts=[0.1, 0.5, 0.2], by="random"),
+            sg.RuleError,
+            r"0.2 cannot follow on 0.5: write amounts=\[0.1, 0.2, 0.5\]",
+        ),
         (lambda: sg.adjust(make(), sg.replace("a", layers.ReLU())), sg.PlanError, "use rewrite"),
         (lambda: sg.adjust(make(), sg.freeze("z")), sg.NoMatchError, "no layer matches 'z'"),
     ],
