@@ -150,6 +150,7 @@ def test_values_that_were_set_by_hand_are_seen_by_the_next_step():
         kernel.compact.assign(np.full((2, WIDTH), value, "float32"))
         predicted = tuned.predict(x, verbose=0)
         assert base_is_current(kernel)
+        assert to_numpy(kernel.seen.is_current) == 1, "the next step has nothing to write"
         assert np.array_equal(predicted, to_numpy(tuned(x)), equal_nan=True)
     tuned.set_weights([weight * 2 for weight in tuned.get_weights()])
     assert np.array_equal(tuned.predict(x, verbose=0), to_numpy(tuned(x)), equal_nan=True)

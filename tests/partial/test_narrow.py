@@ -80,9 +80,8 @@ def test_pictures_without_a_side_are_no_windows():
     tuned.train_on_batch(np.zeros((1, 0, 4, 128), "float32"), np.zeros((1, 0, 4, 256), "float32"))
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX always goes through XLA")
 def test_elsewhere_it_is_the_stock_gradient():
-    if keras.backend.backend() == "jax":
-        pytest.skip("JAX always goes through XLA")
     given = [ops.convert_to_tensor(each) for each in numbers((200, 12), (12, 2), (200, 2))]
     expected = to_numpy(given[0]).T @ to_numpy(given[2])
     assert np.allclose(to_numpy(narrow.of_product(*given)), expected, rtol=1e-4, atol=1e-4)
