@@ -19,6 +19,7 @@ from surgeon._keras.compiling import (
     take_sorted,
 )
 from surgeon._keras.data import batches_of
+from surgeon._keras.digest import UNKNOWN
 from surgeon._keras.donated import Assembled, put_into_state
 from surgeon._keras.duplicates import (
     MADE_ANEW,
@@ -116,6 +117,7 @@ __all__ = [
     "MADE_ANEW",
     "TORCH_PARAMETERS",
     "TRACKED",
+    "UNKNOWN",
     "Assembled",
     "ComposedVariable",
     "Exportable",

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
+from surgeon._keras.digest import mark
 from surgeon._keras.in_place import Seen
 from surgeon._keras.names import backend
 
 STEPS = ("train_step", "test_step", "predict_step")
 """The names of the functions that Keras compiles as steps."""
-
-ROW = 4096
-"""Elements that are compared at a time: XLA's loop over them takes a third of the time of one over all."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,8 @@ def put_into_state(
     Args:
         put: A function of tensors that moves values about.
         variable: What takes the result.
-        seen: What tells whether it has these values already; `None` where that costs more than it saves. Only
-            a step of Keras's own is handed the variable as it was left, and can rely on that.
+        seen: What tells whether it has these values already; `None` to put them there each time. Only a step
+            of Keras's own is handed the variable as it was left, and can rely on that.
         values: What goes in; no gradient flows through them.
         index: Where it goes.
         **options: More arguments.
@@ -63,22 +60,19 @@ def put_into_state(
     write = partial(put, **options)
     # Values of which gradients are asked are others each time.
     relies = seen is not None and _trace_of(values) is trace and _is_of_keras(trace)
-    latest = given
     if seen is None or not relies:
         whole = write(value, given, index)
     else:
-        whole, latest = lax.cond(
-            (seen.is_current.value == 0) | _differ(given, seen.values.value),
-            lambda whole, _, values: (write(whole, values, index), values),
-            lambda whole, seen, _: (whole, seen),
-            *(value, seen.values.value, given),
+        now = mark(given)
+        is_new = keras.ops.any(seen.mark.value != now)
+        whole = lax.cond(
+            is_new, lambda whole, values: write(whole, values, index), lambda whole, _: whole, value, given
         )
     if _trace_of(whole) is not trace:
         return None
     variable.assign(whole)
     if seen is not None and relies:
-        seen.values.assign(latest)
-        seen.is_current.assign(1)
+        seen.mark.assign(now)
     return _registered()(whole)
 
 
@@ -102,17 +96,6 @@ def _described(trace: Any) -> str:
     """Return what JAX says of a function that is being traced: its name, and where it is written."""
     about = getattr(getattr(trace, "frame", None), "debug_info", None)
     return str(getattr(about, "func_src_info", ""))
-
-
-def _differ(one: Any, other: Any) -> Any:
-    """Return whether two tensors differ in any bit."""
-    from jax import lax
-
-    bits = np.dtype(f"int{8 * one.dtype.itemsize}")
-    first, second = (lax.bitcast_convert_type(each, bits).ravel() for each in (one, other))
-    differ = first != second
-    even = differ.size // ROW * ROW
-    return differ[:even].reshape(-1, ROW).any(axis=0).any() | differ[even:].any()
 
 
 @cache

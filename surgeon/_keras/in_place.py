@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from surgeon._keras.compiling import LARGE, xla_helps
+from surgeon._keras.digest import UNKNOWN, mark
 from surgeon._keras.names import backend
 
 STEPS = ("one_step_on_data", "one_step_on_data_distributed", "multi_step_on_data")
@@ -74,17 +75,15 @@ class Seen:
     """What tells whether a variable was given certain values already.
 
     Attributes:
-        values: A variable with those that it was given last, if `is_current`.
-        is_current: A variable, 1 if it has them still and 0 if that is not known. In a step that trains they
-            are others each time, and are not kept.
+        mark: A variable with the mark of those that it was given last (see `digest`), or `UNKNOWN`. In a step
+            that trains they are others each time, and none is computed.
     """
 
-    values: Any
-    is_current: Any
+    mark: Any
 
     def forget(self) -> None:
         """Say that the variable may have other values now."""
-        self.is_current.assign(0)
+        self.mark.assign(UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Target:
 
     Attributes:
         variable: A variable of Keras's: what is written.
-        seen: What tells whether it has these values already; `None` where that costs more than it saves.
+        seen: What tells whether it has these values already; `None` to write them each time.
     """
 
     variable: Any
@@ -115,30 +114,29 @@ class Target:
         kinds = tuple((tuple(each.shape), each.dtype) for each in (target, values))
         write = partial(_writer(put, kinds, tuple(sorted(options.items()))), target, values, index)
 
-        seen = self.seen
-        if seen is None:
-            write(None)
+        if self.seen is None:
+            write()
         elif could_possibly_record():  # of values that are trained
-            write(None)
-            seen.forget()
+            write()
+            self.seen.forget()
         else:
+            seen, now = self.seen.mark, _marker(kinds[1])(values)
 
             def write_and_keep() -> tf.Operation:
-                write(seen.values.value)
-                seen.is_current.assign(1)
+                write()
+                seen.assign(now)
                 return tf.no_op()
 
-            is_new = tf.equal(seen.is_current.value, 0) | _differ(values, seen.values.value)
-            tf.cond(is_new, write_and_keep, tf.no_op)
+            tf.cond(tf.reduce_any(tf.not_equal(seen.value, now)), write_and_keep, tf.no_op)
         return tf.convert_to_tensor(target)
 
 
-def _differ(one: Any, other: Any) -> Any:
-    """Return whether two tensors differ in any bit."""
+@cache
+def _marker(kind: Any) -> Any:
     import tensorflow as tf
 
-    bits = {2: tf.int16, 4: tf.int32, 8: tf.int64}[one.dtype.size]
-    return tf.reduce_any(tf.not_equal(tf.bitcast(one, bits), tf.bitcast(tf.convert_to_tensor(other), bits)))
+    del kind  # as in `_writer`
+    return tf.function(mark, jit_compile=True, autograph=False)
 
 
 @cache
@@ -147,9 +145,7 @@ def _writer(put: Callable[..., Any], kinds: Any, options: Any) -> Any:
 
     del kinds  # one for each kind of arguments: TensorFlow warns of a function that is traced for many
 
-    def write(variable: Any, values: Any, index: Any, seen: Any) -> None:
+    def write(variable: Any, values: Any, index: Any) -> None:
         variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, index))
-        if seen is not None:
-            seen.assign(values)
 
     return tf.function(write, jit_compile=True, autograph=False)

@@ -15,21 +15,10 @@ from keras import ops
 
 from surgeon import _keras
 from surgeon.partial.gradients import Tensors, with_gradient
-from surgeon.partial.part import Part
 
 FEW = 8
 """One of so many slices along an inner axis: as few are written one element after the other where that is in
 place, while a choice goes through all of the weight."""
-
-
-def copies_in_place(part: Part) -> tuple[str, ...]:
-    """Return which copies of the trainable part are kept, so that the whole weight can be written in place.
-
-    None for a weight that never is. Of more than a half, a second copy would take more than is saved.
-    """
-    if not _keras.may_be_written(part.shape):
-        return ()
-    return ("start", "seen") if 2 * part.size <= math.prod(part.shape) else ("start",)
 
 
 def gather(full: Any, index: Any, axis: int | None) -> Any:

@@ -1,8 +1,8 @@
 """The gradient of single elements of a large matrix on JAX, without one of the whole matrix.
 
-That would be new memory of the matrix's size, which on a CPU costs as much time as computing it: the system
-zeroes it page by page. So a few rows of it are computed at a time, and what trains is picked out of these
-while they lie in the cache.
+That would be new memory of the matrix's size. If it is much, that costs as much time on a CPU as computing
+it: the system zeroes it page by page. So a few rows of it are computed at a time, and what trains is picked
+out of these while they lie in the cache.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from surgeon import _keras
 BLOCK, STRIDE = 2**20, 2**16
 """Elements of the gradient that are computed at a time, and that are picked out at a time."""
 
+MUCH = 2**25
+"""Bytes from which on the C library of Linux hands out new memory for each step, and below which what it had
+before: `DEFAULT_MMAP_THRESHOLD_MAX` of glibc. Less is not worth a loop."""
 
-def pays(inputs: Any, kernel: Any, upstream: Any) -> bool:
-    """Whether to compute the gradient of elements of a kernel in blocks."""
+
+def pays(inputs: Any, kernel: Any, index: Any, upstream: Any) -> bool:
+    """Whether to compute the gradient of the elements of a kernel at `index` in blocks."""
     if keras.backend.backend() != "jax" or not _keras.static_size(inputs.shape):
         return False
     is_one_kind = len({each.dtype for each in (inputs, kernel, upstream)}) == 1
-    return is_one_kind and math.prod(kernel.shape) >= _keras.LARGE
+    size = math.prod(kernel.shape) + index.shape[0]
+    return is_one_kind and size * kernel.dtype.itemsize > MUCH
 
 
 def gradient_of_elements(inputs: Any, index: Any, upstream: Any) -> Any:

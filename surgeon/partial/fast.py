@@ -112,7 +112,7 @@ class _Gradients:
         return vjp(lambda x: self.operation(x, whole), inputs, upstream)
 
     def of_elements(self, inputs: Any, whole: Any, index: Any, upstream: Any) -> Any:
-        if self.operation is ops.matmul and blocks.pays(inputs, whole, upstream):
+        if self.operation is ops.matmul and blocks.pays(inputs, whole, index, upstream):
             return blocks.gradient_of_elements(inputs, index, upstream)
         every = vjp(lambda kernel: self.operation(inputs, kernel), whole, upstream)
         return assemble.gather(every, index, None)

@@ -58,12 +58,11 @@ class PartialState(keras.layers.Layer):
             compact = make(stock.name, taken, trainable=True)
             # Legacy `.h5` files name their datasets by path, and the whole weight has that of the stock one.
             _keras.set_path(compact, f"{stock.path}_trainable")
-            copies = assemble.copies_in_place(part)
-            if "start" in copies:
+            if _keras.may_be_written(part.shape):
                 start = make(f"{name}_start", taken, listed=False)  # no step reads it, so none is handed it
-            if "seen" in copies:
-                is_current = make(f"{name}_is_current", _constant(np.int32(0)), shape=(), dtype="int32")
-                seen = _keras.Seen(make(f"{name}_seen", taken), is_current)
+                mark = _keras.UNKNOWN
+                mark = make(f"{name}_seen", _constant(mark), shape=mark.shape, dtype="int32")
+                seen = _keras.Seen(mark)
         variable = PartialVariable(stock, part, owner, base, compact, index, start, seen)
         carry_penalties(variable)
         self.held[name] = variable

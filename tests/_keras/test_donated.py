@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from surgeon import _keras
-from surgeon._keras import donated
-from tests.helpers import same_bits
+from surgeon._keras import digest, donated
+from tests.helpers import same_bits, to_numpy
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX donates")
+
+
+def mark(values):
+    return to_numpy(digest.mark(keras.ops.convert_to_tensor(values)))
 
 
 def put(whole, values, index):
@@ -19,9 +23,8 @@ def put(whole, values, index):
 
 def variables():
     base = keras.Variable(np.zeros(6, "float32"), trainable=False)
-    seen = keras.Variable(np.zeros(2, "float32"), trainable=False)
-    is_current = keras.Variable(0, dtype="int32", trainable=False)
-    return base, _keras.Seen(seen, is_current), keras.ops.convert_to_tensor(np.array([1, 4], "int32"))
+    seen = _keras.Seen(keras.Variable(_keras.UNKNOWN, dtype="int32", trainable=False))
+    return base, seen, keras.ops.convert_to_tensor(np.array([1, 4], "int32"))
 
 
 def named(name, function):
@@ -29,12 +32,12 @@ def named(name, function):
     return function
 
 
-def run(name, body, values, flag=0, seen=None, of_keras=True):
+def run(name, body, values, marked=_keras.UNKNOWN, of_keras=True):
     """Return what `body(base, seen, values, index)` says, and what is in the variables after it."""
     import jax
 
     base, about, index = variables()
-    held = [base, about.values, about.is_current]
+    held = [base, about.mark]
     told = []
 
     def step(state, values):
@@ -42,7 +45,7 @@ def run(name, body, values, flag=0, seen=None, of_keras=True):
             told.append(body(base, about, values, index))
         return [scope.get_current_value(variable) for variable in held]
 
-    start = [np.zeros(6, "float32"), np.zeros(2, "float32") if seen is None else seen, np.int32(flag)]
+    start = [np.zeros(6, "float32"), marked]
     with pytest.MonkeyPatch.context() as patch:
         if of_keras:  # a function that is written here is not
             patch.setattr(donated, "_is_of_keras", lambda _: True)
@@ -56,35 +59,40 @@ WRITTEN = np.array([0, 3.0, 0, 0, np.nan, 0], "float32")
 
 @pytest.mark.parametrize("name", ["train_step", "test_step", "predict_step"])
 def test_in_a_step_the_variable_takes_the_values(name):
-    told, (base, seen, flag) = run(name, lambda *given: _keras.put_into_state(put, *given), VALUES)
+    told, (base, marked) = run(name, lambda *given: _keras.put_into_state(put, *given), VALUES)
     assert told is not None
     assert same_bits(base, WRITTEN)
-    assert same_bits(seen, VALUES)
-    assert flag == 1
+    assert np.array_equal(marked, mark(VALUES))
 
 
 @pytest.mark.parametrize(
-    ("flag", "seen", "is_written"),
-    [(1, VALUES, False), (0, VALUES, True), (1, np.array([-0.0, 0.0], "float32"), True)],
+    ("values", "before", "is_written"),
+    [
+        (VALUES, VALUES, False),
+        (VALUES, None, True),
+        (np.zeros(2, "float32"), np.array([-0.0, 0.0], "float32"), True),
+    ],
     ids=["has them", "not known", "others"],
 )
-def test_values_that_are_there_are_not_put_there_again(flag, seen, is_written):
-    values = VALUES if seen is VALUES else np.zeros(2, "float32")
-    marked = []
-
+def test_values_that_are_there_are_not_put_there_again(values, before, is_written):
     def marking(whole, values, index):
-        marked.append(1)
         return whole.at[index].set(values + 1)  # to tell whether it ran
 
-    _, (base, *_) = run(
-        "predict_step", lambda *given: _keras.put_into_state(marking, *given), values, flag, seen
+    marked = _keras.UNKNOWN if before is None else mark(before)
+    _, (base, after) = run(
+        "predict_step", lambda *given: _keras.put_into_state(marking, *given), values, marked
     )
     assert bool(base.any()) == is_written
+    assert np.array_equal(after, mark(values))
 
 
 def test_a_function_of_ones_own_may_be_handed_another_variable():
     told, (base, *_) = run(
-        "predict_step", lambda *given: _keras.put_into_state(put, *given), VALUES, 1, VALUES, of_keras=False
+        "predict_step",
+        lambda *given: _keras.put_into_state(put, *given),
+        VALUES,
+        mark(VALUES),
+        of_keras=False,
     )
     assert told is not None
     assert same_bits(base, WRITTEN)
@@ -102,10 +110,10 @@ def test_values_that_are_trained_are_not_kept():
         jax.grad(loss)(values)
         return base.value
 
-    _, (base, seen, flag) = run("train_step", body, np.ones(2, "float32"), flag=1)
+    before = mark(VALUES)
+    _, (base, marked) = run("train_step", body, np.ones(2, "float32"), before)
     assert same_bits(base, np.array([0, 1, 0, 0, 1, 0], "float32"))
-    assert same_bits(seen, np.zeros(2, "float32"))
-    assert flag == 1, "the variable itself says so when it is assigned: see surgeon.partial.variable"
+    assert np.array_equal(marked, before), "the variable forgets it when it is assigned: partial.variable"
 
 
 def _in_scan(write):

@@ -108,6 +108,7 @@ def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, shar
         return way(*given)
 
     monkeypatch.setattr(blocks, "gradient_of_elements", counting)
+    monkeypatch.setattr(blocks, "MUCH", 0)
     for pays in (blocks.pays, lambda *_: False):
         monkeypatch.setattr(blocks, "pays", pays)
         tuned = sg.rewrite(model, sg.train("d", kernel=selection))
@@ -121,11 +122,13 @@ def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, shar
     assert (one != to_numpy(model.get_layer("d").kernel)).mean() == pytest.approx(share, abs=0.01)
 
 
-def test_only_where_all_sizes_are_known():
+def test_only_where_all_sizes_are_known(monkeypatch):
     rows, kernel, results = (np.zeros(size, "float32") for size in ((2, 512), (512, 512), (2, 512)))
-    given = [keras.ops.convert_to_tensor(each) for each in (rows, kernel, results)]
+    given = [keras.ops.convert_to_tensor(each) for each in (rows, kernel, np.zeros(9, "int32"), results)]
+    assert not blocks.pays(*given), "less than the system zeroes each time"
+    monkeypatch.setattr(blocks, "MUCH", 4 * (512 * 512 + 9) - 1)
     assert blocks.pays(*given) == (BACKEND == "jax")
-    assert not blocks.pays(given[0][:0], given[1], given[2][:0])
+    assert not blocks.pays(given[0][:0], *given[1:3], given[3][:0])
     assert not blocks.pays(keras.ops.cast(given[0], "float16"), *given[1:])
     assert _keras.static_size((2, 3)) == 6
     assert _keras.static_size((None, 3)) is None

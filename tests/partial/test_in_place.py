@@ -14,8 +14,6 @@ from keras import layers
 
 import surgeon as sg
 from surgeon import _keras, paths
-from surgeon.partial import assemble
-from surgeon.partial.part import Part
 from tests.helpers import same_bits, to_numpy
 from tests.zoo import jitter
 
@@ -150,7 +148,7 @@ def test_values_that_were_set_by_hand_are_seen_by_the_next_step():
         kernel.compact.assign(np.full((2, WIDTH), value, "float32"))
         predicted = tuned.predict(x, verbose=0)
         assert base_is_current(kernel)
-        assert to_numpy(kernel.seen.is_current) == 1, "the next step has nothing to write"
+        assert to_numpy(kernel.seen.mark)[0] == 1, "the next step has nothing to write"
         assert np.array_equal(predicted, to_numpy(tuned(x)), equal_nan=True)
     tuned.set_weights([weight * 2 for weight in tuned.get_weights()])
     assert np.array_equal(tuned.predict(x, verbose=0), to_numpy(tuned(x)), equal_nan=True)
@@ -355,6 +353,24 @@ def test_a_copy_has_a_base_of_its_own():
 
 
 @NOT_ON_TORCH
+@OF_EACH_KIND
+def test_a_prediction_after_a_prediction_writes_nothing(selection):
+    """What was written is still there, though somebody changed what nobody reads."""
+    tuned = rewritten(selection)
+    x, y = data()
+    tuned.compile("sgd", "mse")
+    tuned.fit(x, y, verbose=0)
+    expected = tuned.predict(x, verbose=0)
+    base, mark = kernel_of(tuned).base, to_numpy(kernel_of(tuned).seen.mark)
+    other = np.where(kernel_of(tuned).part.to_mask(), 1e3, to_numpy(base)).astype("float32")
+    base.assign(other)
+    kernel_of(tuned).seen.mark.assign(mark)
+    assert not np.array_equal(tuned.predict(x, verbose=0), expected)
+    base.assign(other)
+    assert np.array_equal(tuned.predict(x, verbose=0), expected)
+
+
+@NOT_ON_TORCH
 def test_a_base_that_is_set_by_itself_gives_nothing_away():
     """What it holds where elements train is written over, though these have not changed since."""
     tuned = rewritten(SELECTIONS[0])
@@ -363,20 +379,3 @@ def test_a_base_that_is_set_by_itself_gives_nothing_away():
     base = kernel_of(tuned).base
     base.assign(np.where(kernel_of(tuned).part.to_mask(), 1e3, to_numpy(base)).astype("float32"))
     assert np.array_equal(tuned.predict(x, verbose=0), expected)
-
-
-HALF = _keras.LARGE // 2
-
-
-@pytest.mark.parametrize(
-    ("part", "copies"),
-    [
-        (Part.elements((_keras.LARGE,), np.arange(HALF)), ("start", "seen")),
-        (Part.elements((_keras.LARGE,), np.arange(HALF + 1)), ("start",)),
-        (Part.elements((_keras.LARGE - 1,), [0]), ()),
-        (Part.slices((_keras.LARGE, 2), 1, [0]), ("start", "seen")),
-    ],
-    ids=str,
-)
-def test_what_is_kept_of_a_weight_that_is_written_in_place(part, copies):
-    assert assemble.copies_in_place(part) == (() if keras.backend.backend() == "torch" else copies)
