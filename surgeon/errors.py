@@ -298,15 +298,24 @@ class UnsupportedKerasError(SurgeonError):
 
 
 def not_loaded(value: object) -> str:
-    """Return what to do if a path was given where a model is expected, or `""`.
+    """Return what to do if something else was given where a model is expected, or `""`.
 
     Example:
         >>> not_loaded("model.keras")
         "; load it first: keras.saving.load_model('model.keras')"
     """
+    if type(value).__module__.startswith("surgeon."):
+        return ": the model comes first"
     if not isinstance(value, str | os.PathLike):
         return ""
     return f"; load it first: keras.saving.load_model({os.fspath(value)!r})"
+
+
+def check_built(model: object) -> None:
+    """Raise a `ModelError` if something is not a Keras model that was built."""
+    if not getattr(model, "built", False):
+        kind = type(model).__name__
+        raise ModelError(f"expected a built Keras model, not {kind} {model!r:.80}{not_loaded(model)}")
 
 
 def near_misses(wanted: str, known: Iterable[str], limit: int = 3) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surgeon import _keras, paths
-from surgeon.errors import ModelError, RuleError, SealBrokenError, not_loaded
+from surgeon.errors import ModelError, RuleError, SealBrokenError, check_built
 from surgeon.partial import Part, PartialVariable
 
 FORMAT = 1
@@ -71,7 +71,7 @@ class Seal:
             ModelError: If this is no built model.
             SealBrokenError: Names each weight that has changed, is gone, or can train again.
         """
-        _check_built(model)
+        check_built(model)
         found = {paths.join(path, name): (layer, v) for path, name, layer, v in paths.weights(model)}
         trained = {id(variable) for variable in model.trainable_variables}
         broken = []
@@ -134,7 +134,7 @@ def seal(model: Any) -> Seal:
         >>> certificate.count
         8
     """
-    _check_built(model)
+    check_built(model)
     trained = {id(variable) for variable in model.trainable_variables}
     weights = dict(_sealed(model, trained))
     if not weights:
@@ -143,12 +143,6 @@ def seal(model: Any) -> Seal:
             "seal the model that rewrite returned"
         )
     return Seal(weights)
-
-
-def _check_built(model: Any) -> None:
-    if not getattr(model, "built", False):
-        kind = type(model).__name__
-        raise ModelError(f"expected a built Keras model, not {kind} {model!r:.80}{not_loaded(model)}")
 
 
 def _sealed(model: Any, trained: set[int]) -> Iterator[tuple[str, Sealed]]:

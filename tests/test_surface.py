@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,33 @@ def test_keras_opens_rewritten_models_whichever_comes_first(imports):
     check = f"import sys; {imports}; sys.exit({known} is None)"
     done = subprocess.run([sys.executable, "-c", check], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _takers_of_models() -> dict[str, int]:
+    """Return the functions whose first argument is a model, and how many they must be given."""
+    found = {}
+    for name in surgeon.__all__:
+        public = getattr(surgeon, name)
+        if not inspect.isfunction(public):
+            continue
+        parameters = list(inspect.signature(public).parameters.values())
+        if parameters and parameters[0].name == "model":
+            positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            found[name] = sum(p.default is p.empty and p.kind in positional for p in parameters)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "next_step"),
+    [("m.keras", r"load it first: keras\.saving\.load_model\('m\.keras'\)"), (None, "the model comes first")],
+    ids=["a path", "a rule"],
+)
+@pytest.mark.parametrize(("name", "count"), _takers_of_models().items())
+def test_what_is_no_model_says_what_to_do(name, count, given, next_step):
+    first = surgeon.freeze("head") if given is None else given
+    with pytest.raises(surgeon.SurgeonError, match=next_step):
+        getattr(surgeon, name)(first, *["head"] * (count - 1))
+
+
+def test_functions_that_take_models_are_found():
+    assert {"rewrite", "restore", "split_compute", "load_delta", "seal"} <= set(_takers_of_models())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surgeon import paths
-from surgeon.errors import DeltaError, ModelError, not_loaded
+from surgeon.errors import DeltaError, check_built
 from surgeon.partial import Part
 from surgeon.sealing import frozen_digest, moving_part
 
@@ -75,9 +75,7 @@ def delta_of(model: Any, base: Any = None) -> Delta:
         DeltaError: If nothing trains or differs, or the base has other weights.
     """
     for one in (model,) if base is None else (model, base):
-        if not getattr(one, "built", False):
-            kind = type(one).__name__
-            raise ModelError(f"expected a built Keras model, not {kind} {one!r:.80}{not_loaded(one)}")
+        check_built(one)
     found = _trained(model) if base is None else _changed(model, base)
     delta = Delta(dict(found))
     if not delta.size:

@@ -14,7 +14,7 @@ import numpy as np
 from surgeon import paths
 from surgeon.deltas.delta import Array, Delta, array_of, bits, variables_of
 from surgeon.deltas.files import read_delta
-from surgeon.errors import DeltaConflictError, DeltaError, near_misses
+from surgeon.errors import DeltaConflictError, DeltaError, check_built, near_misses
 
 SHOWN = 5
 """How many weights an error names before it only counts the rest."""
@@ -132,6 +132,7 @@ def load_delta(model: Any, path: str | os.PathLike[str]) -> AppliedDelta:
         The delta on its model; `.remove()` takes it off, bit for bit.
 
     Raises:
+        ModelError: If the model is not built.
         DeltaError: If the file is no delta, or the model is not its base: other weights, or other values
             where the delta has none. The model stays as it was.
         DeltaConflictError: If a delta of the same base, with elements in common, lies on the model already.
@@ -145,6 +146,7 @@ def load_delta(model: Any, path: str | os.PathLike[str]) -> AppliedDelta:
         ...     applied = load_delta(model, pathlib.Path(folder, "d.safetensors"))
         >>> applied.remove()
     """
+    check_built(model)
     source, variables = os.fspath(path), variables_of(model)
     delta = _renamed(read_delta(path), variables, source)
     stack = _STACKS.setdefault(model, [])

@@ -41,8 +41,8 @@ def split_compute(model: Any, selector: Selector | str = "**", *, split: bool = 
         >>> split_compute(tuned)
         ('d',)
     """
-    layers = dict(paths.walk(model))
-    chosen = [path for path in find(model, selector).paths if path in layers]
+    found, layers = find(model, selector).paths, dict(paths.walk(model))
+    chosen = [path for path in found if path in layers]
     able = tuple(path for path in chosen if _can(layers[path]))
     if not able:
         chosen = [path for path in chosen if paths.own_weights(layers[path])]

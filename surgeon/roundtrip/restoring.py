@@ -28,7 +28,8 @@ def restore(model: Any) -> Any:
         >>> type(restore(tuned).get_layer("d")) is keras.layers.Dense
         True
     """
+    graph = to_graph(model)
     with _keras.strategy_scope(model.variables):
-        restored = build(to_graph(model), shared=lambda node: False)
+        restored = build(graph, shared=lambda node: False)
         carry_compilation(model, restored)
     return restored

@@ -152,6 +152,8 @@ def _named_weight(verb: Verb, selector: Selector, value: Any) -> str:
 
 
 def _as_selection(verb: Verb, selector: Selector, weight: str, value: Any) -> str:
+    if weight == "stats" and isinstance(value, bool):
+        return f": moving statistics do not train, and freeze({selector}, stats=True) holds them still"
     if isinstance(value, bool):
         other = "train" if (verb == "freeze") != value else "freeze"
         return f": write {other}({selector}, {weight!r})"

@@ -153,6 +153,11 @@ def test_a_boolean_for_a_part_says_which_rule_it_is(verb, value, better):
         verb("d", kernel=value)
 
 
+def test_moving_statistics_do_not_train():
+    with pytest.raises(RuleError, match=r"statistics do not train, and freeze\('d', stats=True\) holds them"):
+        train("d", stats=True)  # type: ignore[arg-type]
+
+
 def test_a_weight_may_be_called_selector():
     rule = freeze("d", selector=rows([0]))
     assert list(rule.selections) == ["selector"]
