@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-STEP, MIX = np.uint32(0x9E3779B9), np.uint32(0xC2B2AE35)
-"""Odd numbers without a pattern in their bits: the fraction of the golden ratio, and one of MurmurHash3's
-(Appleby 2011, public domain)."""
+STEP, *FACTORS = map(np.uint32, (0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35))
+"""Odd numbers without a pattern in their bits: the fraction of the golden ratio, and the two with which
+MurmurHash3 finishes (Appleby 2011, public domain)."""
 
 UNKNOWN = np.zeros(3, "int32")
 """What is no tensor's mark."""
@@ -22,7 +22,7 @@ def mark(tensor: Any) -> Any:
     an accident of the order of 2^-64. It guards against no intent.
 
     Args:
-        tensor: Of a dtype of 8, 16, 32 or 64 bits.
+        tensor: Of a dtype of 16, 32 or 64 bits.
     """
     is_jax = keras.backend.backend() == "jax"
     return _mark_on_jax(tensor) if is_jax else _mark_on_tensorflow(tensor)
@@ -31,21 +31,23 @@ def mark(tensor: Any) -> Any:
 def _lanes(bits: Any, places: Any, shift: Any) -> tuple[Any, Any]:
     """Return what is added up, of unsigned numbers and their positions; all arithmetic is modulo 2^32.
 
-    Every factor is odd, and no two positions have the same one. A shift carries what differs in the upper
-    bits alone, as a sign does, to the lower ones: in a sum the highest bit of two such would vanish.
+    A position must not be a factor: a round number, of which the lower bits are 0, would count the same at
+    many. So it changes bits before they are mixed, and of the mixed ones each depends on all that went in.
     """
-    factors = (places + places + np.uint32(1)) * STEP
-    one = (bits ^ shift(bits, 24)) * factors
-    one = one ^ shift(one, 15)
-    other = one * MIX
-    return one, other ^ shift(other, 16)
+    one = bits ^ ((places + np.uint32(1)) * STEP)
+    one = (one ^ shift(one, 16)) * FACTORS[0]
+    one = (one ^ shift(one, 13)) * FACTORS[1]
+    one = one ^ shift(one, 16)
+    # The bits once more: the second sum is no function of what the first one adds.
+    other = (one + bits) * STEP
+    return one, other ^ shift(other, 15)
 
 
 def _mark_on_jax(tensor: Any) -> Any:
     from jax import lax
 
-    size = tensor.dtype.itemsize
-    bits = lax.bitcast_convert_type(tensor, np.dtype(f"uint{8 * min(size, 4)}")).ravel().astype("uint32")
+    bits = lax.bitcast_convert_type(tensor, np.dtype("uint16" if tensor.dtype.itemsize == 2 else "uint32"))
+    bits = bits.ravel().astype("uint32")
     places = lax.iota("uint32", bits.size)
     lanes = _lanes(bits, places, lambda numbers, by: lax.shift_right_logical(numbers, np.uint32(by)))
     # Both in one pass: XLA makes room for what is added up where there is only one sum.
@@ -58,8 +60,7 @@ def _mark_on_tensorflow(tensor: Any) -> Any:
     import tensorflow as tf
     from tensorflow.compiler.tf2xla.python import xla
 
-    size = tensor.dtype.size
-    bits = tf.bitcast(tensor, {1: tf.uint8, 2: tf.uint16}.get(size, tf.uint32))
+    bits = tf.bitcast(tensor, tf.uint16 if tensor.dtype.size == 2 else tf.uint32)
     bits = tf.cast(tf.reshape(bits, (-1,)), tf.uint32)
     places = tf.cast(tf.range(bits.shape[0], dtype=tf.int32), tf.uint32)
     lanes = _lanes(

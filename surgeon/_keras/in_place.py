@@ -112,22 +112,19 @@ class Target:
 
         target = self.variable.value
         kinds = tuple((tuple(each.shape), each.dtype) for each in (target, values))
-        write = partial(_writer(put, kinds, tuple(sorted(options.items()))), target, values, index)
+        seen = None if self.seen is None else self.seen.mark.value
+        write = partial(_writer(put, kinds, tuple(sorted(options.items()))), target, values, index, seen)
 
-        if self.seen is None:
-            write()
-        elif could_possibly_record():  # of values that are trained
-            write()
-            self.seen.forget()
+        if seen is None or could_possibly_record():  # of values that are trained
+            write(tf.constant(UNKNOWN))
         else:
-            seen, now = self.seen.mark, _marker(kinds[1])(values)
+            now = _marker(kinds[1])(values)
 
             def write_and_keep() -> tf.Operation:
-                write()
-                seen.assign(now)
+                write(now)
                 return tf.no_op()
 
-            tf.cond(tf.reduce_any(tf.not_equal(seen.value, now)), write_and_keep, tf.no_op)
+            tf.cond(tf.reduce_any(tf.not_equal(seen, now)), write_and_keep, tf.no_op)
         return tf.convert_to_tensor(target)
 
 
@@ -145,7 +142,10 @@ def _writer(put: Callable[..., Any], kinds: Any, options: Any) -> Any:
 
     del kinds  # one for each kind of arguments: TensorFlow warns of a function that is traced for many
 
-    def write(variable: Any, values: Any, index: Any) -> None:
+    # Both are set at once: of two steps at a time, the last one to write sets the two of them.
+    def write(variable: Any, values: Any, index: Any, seen: Any, mark: Any) -> None:
         variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, index))
+        if seen is not None:
+            seen.assign(mark)
 
     return tf.function(write, jit_compile=True, autograph=False)

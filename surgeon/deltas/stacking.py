@@ -222,9 +222,15 @@ def _base_of(
         if not names:
             return tuple(stack[:depth])
     best = min(wrong, key=len)
+    if any(delta.weights[path].base is not None for path in best):
+        raise DeltaError(
+            f"this model is not the base that {source} was compared with: other values are in {_some(best)}. "
+            "Load that base, or remove what lies on it"
+        )
     raise DeltaError(
         f"this model is not the base of {source}: elements that the delta does not hold have other values in "
-        f"{_some(best)}. Load the model that was rewritten and trained, or remove what lies on it"
+        f"{_some(best)}. Load the model that was rewritten and trained, or remove what lies on it. If other "
+        "elements trained before, as in a schedule, save the delta with base="
     )
 
 

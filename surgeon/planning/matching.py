@@ -48,9 +48,32 @@ def what_it_means(
             close = near_misses(name, known)
             raise WeightNameError(
                 f"{rule.origin}: {rule}: none of the matched layers has a weight {name!r}{close}; "
-                f"they have: {', '.join(known)}"
+                f"they have: {', '.join(known)}{_elsewhere(rule, name, nodes, covered)}"
             )
     return matched, [weight for weight in covered if rule.speaks_of(weight.name)]
+
+
+def _elsewhere(
+    rule: TrainabilityRule | LoraRule, name: str, nodes: list[Node], covered: list[WeightSite]
+) -> str:
+    """Return what was meant, if a name is that of a layer, or of a weight with the path to it."""
+    verb = getattr(rule, "verb", "freeze")
+    inner, _, own = name.rpartition("/")
+    within = [site.layer for site in covered if inner and site.name == own and _ends(site.layer, inner)]
+    if within:
+        return f". Write {verb}({within[0]!r}, {own!r})"
+    layers = [
+        site.layer for site in covered if _ends(site.layer, name) or _ends(site.layer, f"_{name}_dense")
+    ]
+    if layers:
+        return f". {layers[0]!r} is a layer: write {verb}({layers[0]!r})"
+    if any(node.path == name for node in nodes):
+        return f". {name!r} is a layer: combine selectors with |, or write a rule for each"
+    return ""
+
+
+def _ends(path: str, end: str) -> bool:
+    return path == end or path.endswith(f"/{end}")
 
 
 def variables_of(node: Node) -> list[Any]:

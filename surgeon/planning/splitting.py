@@ -41,15 +41,17 @@ def split_compute(model: Any, selector: Selector | str = "**", *, split: bool = 
         >>> split_compute(tuned)
         ('d',)
     """
-    found, layers = find(model, selector).paths, dict(paths.walk(model))
-    chosen = [path for path in found if path in layers]
+    found, layers = find(model, selector), dict(paths.walk(model))
+    if not found.paths:
+        raise NoMatchError(f"split_compute: {found}")
+    chosen = [path for path in found.paths if path in layers]
     able = tuple(path for path in chosen if _can(layers[path]))
     if not able:
         chosen = [path for path in chosen if paths.own_weights(layers[path])]
-        seen = f", only {', '.join(map(repr, chosen[:3]))}" if chosen else ""
+        seen = f" {', '.join(map(repr, chosen[:3]))}, but" if chosen else ""
         raise NoMatchError(
-            f"split_compute: {str(selector)!r} means no Dense layer whose kernel trains in some channels or "
-            f"rows{seen}: write train(..., kernel=channels(...)) first"
+            f"split_compute: {str(selector)!r} means{seen} no Dense layer whose kernel trains in some "
+            "channels or rows: write train(..., kernel=channels(...)) first"
         )
     for path in able:
         vars(layers[path]).pop(SPLIT, None)

@@ -55,7 +55,7 @@ def layer_sampling(
     as there, and the same on every machine.
 
     Args:
-        layers: Selectors of what is drawn from.
+        layers: Selectors of what is drawn from, each as one: a glob is a group that trains together.
         count: How many of these train in a phase.
         phases: How many phases.
         always: Selectors of what trains in all of them.
@@ -63,7 +63,7 @@ def layer_sampling(
         seed: Another seed, another draw.
 
     Raises:
-        RuleError: If the count does not fit.
+        RuleError: If the count does not fit, or leaves nothing to draw.
 
     Example:
         >>> print(layer_sampling(["a", "b", "c"], count=1, phases=2, always=["head"]))
@@ -72,6 +72,11 @@ def layer_sampling(
     """
     _check_list("layer_sampling", layers)
     _check_list("layer_sampling: always", always)
+    if len(layers) == count:
+        raise RuleError(
+            f"layer_sampling(...): count={count} of {count} is no draw: each entry of the list, also a glob, "
+            "is drawn as one, so name the layers or blocks one by one, such as ['block_1_*', 'block_2_*']"
+        )
     if not 1 <= count <= len(layers):
         raise RuleError(
             f"layer_sampling(...): count is from 1 to {len(layers)}, the number of layers, not {count}"
@@ -111,6 +116,8 @@ def budget_growth(
         1 × [freeze('**'), train('**', kernel=elements(0.01, by='magnitude'))]
         1 × [train('**', kernel=elements(0.02, by='magnitude', keep=1.0))]
     """
+    if isinstance(amounts, str) or not isinstance(amounts, Sequence):
+        raise RuleError(f"budget_growth(...): amounts is a list, one for each phase, not {amounts!r}")
     for one, two in itertools.pairwise(amounts):
         if isinstance(one, int) == isinstance(two, int) and two < one:
             raise RuleError(

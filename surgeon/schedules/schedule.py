@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class Schedule:
     """
 
     def __init__(self, phases: Sequence[Phase]) -> None:
+        if isinstance(phases, Phase):
+            raise RuleError(f"a schedule is a list of phases: write Schedule([{phases!r}])")
         self.phases = tuple(phases)
         odd = next((phase for phase in self.phases if not isinstance(phase, Phase)), None)
         if odd is not None:
@@ -182,6 +185,19 @@ class Schedule:
         from surgeon.schedules.callback import ScheduleCallback
 
         return ScheduleCallback(self, backup=backup, data=data)
+
+    def before(self, epoch: int) -> tuple[Phase, ...]:
+        """Return the phases that begin before an epoch."""
+        starts = itertools.accumulate((phase.epochs for phase in self.phases), initial=0)
+        return tuple(phase for phase, start in zip(self.phases, starts, strict=False) if start < epoch)
+
+    def set_model(self, _: Any) -> None:
+        """Refuse: Keras calls this where a schedule stands among the callbacks.
+
+        Raises:
+            RuleError: Always.
+        """
+        raise RuleError("a schedule is no callback: write callbacks=[schedule.callback()]")
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.phases))

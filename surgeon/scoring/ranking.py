@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from surgeon import _keras, paths
+from surgeon.errors import SelectionError
 from surgeon.roundtrip import sites, to_graph
 from surgeon.scoring.scorer import Scorer
 from surgeon.select import Axes, Criterion
@@ -21,7 +22,7 @@ def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
 
     Raises:
         NoGraphError: If the model has no graph.
-        SelectionError: If there are no data or no loss.
+        SelectionError: If the criterion does not look at data, or there are no data or no loss.
 
     Example:
         >>> import keras, numpy, surgeon
@@ -31,6 +32,10 @@ def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
         >>> [path for path, _ in rank_layers(model, by)]
         ['a']
     """
+    if not isinstance(by, Criterion):
+        raise SelectionError(
+            f"rank_layers(...): by is a criterion that looks at data, not {by!r}: write by=fisher(data)"
+        )
     scorer = Scorer(model)
     wanted: dict[str, Axes] = {}
     for site in sites(to_graph(model)):

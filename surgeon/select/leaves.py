@@ -167,7 +167,18 @@ class Glob(Selector):
             return (
                 f"; {anywhere!r} matches, among others {deeper[0]!r}: '*' and plain names stay at one depth"
             )
-        return close_paths(self.pattern, nodes)
+        return self._as_weight(nodes) or close_paths(self.pattern, nodes)
+
+    def _as_weight(self, nodes: Sequence[Node]) -> str:
+        """Say what to write if this is a weight's path or name, or the path of a variable."""
+        for node in nodes:
+            for weight in node.weights:
+                layer, _, name = f"{node.path}/{weight.path}".rpartition("/")
+                if f"/{self.pattern}".endswith(f"/{layer}/{name}"):
+                    return f"; that is a weight: the layer is {layer!r}, and its name there {name!r}"
+                if name == self.pattern:
+                    return f"; {name!r} is the name of a weight, for which the layer comes first"
+        return ""
 
     def __str__(self) -> str:
         return repr(self.pattern)

@@ -153,12 +153,15 @@ class And(_Joined):
         return {"all": [one.to_data() for one in self.operands]}
 
     def hint(self, nodes: Sequence[Node]) -> str:
-        """Say how many each selector matches alone."""
+        """Say how many each selector matches alone; a predicate may fail on what it was never meant for."""
         alone = []
         for one in self.operands:
-            count = sum(one.matches(node) for node in nodes)
+            try:
+                count = sum(one.matches(node) for node in nodes)
+            except RuleError:
+                continue
             alone.append(f"{one!r} matches {count}" if count else f"{one!r} matches none{one.hint(nodes)}")
-        return "; alone, " + ", ".join(alone)
+        return "; alone, " + ", ".join(alone) if alone else ""
 
 
 class Or(_Joined):
@@ -230,7 +233,12 @@ def as_selector(value: Selector | Node | str) -> Selector:
 
 
 def _described(value: object) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    # The repr of a variable is all of its values.
+    return (
+        f"the variable {value.path!r}" if hasattr(value, "path") and hasattr(value, "numpy") else repr(value)
+    )
 
 
 def _instead(value: Any) -> str:

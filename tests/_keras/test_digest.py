@@ -92,22 +92,40 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", list(CHANGES))
-@pytest.mark.parametrize("apart", [1, 2**15])
-@pytest.mark.parametrize("low", [0, 11, 22])
-def test_what_people_do_to_weights_is_no_accident(change, low, apart):
-    """Ten bits of each of the two sums are the same about as often as by chance, 0.3 times in 300,000.
-
-    Worst are two signs at places 2^15 apart: 16 times as often.
-    """
+@pytest.mark.parametrize("apart", [1, 2**10, 2**15, 2**20])
+def test_what_people_do_to_weights_is_no_accident(change, apart):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(300_000, 8)).astype("float32")
     places = rng.integers(0, 2**24, size=values.shape).astype("uint32")
     places[:, 1] = places[:, 0] ^ np.uint32(apart)
     other = CHANGES[change](values, rng)
-    before, after = (sums(np.ascontiguousarray(each).view("uint32"), places) for each in (values, other))
-    ten = np.uint32(2**10 - 1)
-    same = [((one - two) >> np.uint32(low)) & ten == 0 for one, two in zip(before, after, strict=True)]
-    assert (same[0] & same[1]).sum() <= 20
+    assert_by_chance(*(np.ascontiguousarray(each).view("uint32") for each in (values, other)), places)
+
+
+ROUND = (0x3F800000, 0x40000000, 0x40400040, 0x3C00, 0x4000, 0x1400, 0x3F80)
+"""1, 2 and 3 + 2^-16 as float32, 1, 2 and 2^-10 as float16, and 1 as bfloat16."""
+
+
+@pytest.mark.parametrize("bits", ROUND, ids=hex)
+@pytest.mark.parametrize("apart", [2**power for power in range(0, 26, 5)])
+def test_a_round_number_that_moves_is_no_accident(bits, apart):
+    """As one does where rows of zeros and ones are rolled: its lower bits are 0, and say nothing."""
+    first = np.random.default_rng(0).integers(0, 2**24, size=300_000).astype("uint32")
+    places = np.stack([first, first + np.uint32(apart)], axis=1)
+    values = np.zeros((300_000, 2), "uint32") + np.array([bits, 0], "uint32")
+    assert_by_chance(values, values[:, ::-1], places)
+
+
+def assert_by_chance(before, after, places):
+    """Assert that ten bits of each sum are the same as often as by chance: 0.3 times in 300,000 both of them."""
+    one, two = sums(before, places), sums(after, places)
+    for low in (0, 11, 22):
+        same = [
+            ((here - there) >> np.uint32(low)) & np.uint32(2**10 - 1) == 0
+            for here, there in zip(one, two, strict=True)
+        ]
+        assert (same[0] & same[1]).sum() <= 5
+        assert all(0.7 < 2**10 * each.mean() < 1.3 for each in same)
 
 
 def test_a_mark_is_never_that_of_nothing():
