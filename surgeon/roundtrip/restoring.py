@@ -13,7 +13,7 @@ from surgeon.roundtrip.reading import to_graph
 def restore(model: Any) -> Any:
     """Return a stock copy of a rewritten model, with the trained values and no trace of Surgeon.
 
-    Everything can train again. The rewritten model stays as it is.
+    What rules froze can train again, and it is compiled if the model was. The rewritten model stays as it is.
 
     Args:
         model: A model that `rewrite` returned, or that was loaded from a file of one.
