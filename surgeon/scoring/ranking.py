@@ -32,13 +32,14 @@ def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
         >>> [path for path, _ in rank_layers(model, by)]
         ['a']
     """
+    graph = to_graph(model)
     if not isinstance(by, Criterion):
         raise SelectionError(
             f"rank_layers(...): by is a criterion that looks at data, not {by!r}: write by=fisher(data)"
         )
     scorer = Scorer(model)
     wanted: dict[str, Axes] = {}
-    for site in sites(to_graph(model)):
+    for site in sites(graph):
         if site.inner is None and hasattr(site.op, "trainable"):
             rows = {weight.path: weight for weight in site.weights}
             parameters = [id(variable) for variable in _keras.own_variables(site.op)[0]]

@@ -1,0 +1,143 @@
+"""A schedule on a model that did not live through its first phases: nothing trains that it froze."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import surgeon as sg
+
+X = np.random.default_rng(0).random((16, 8), dtype="float32")
+Y = X[:, :2]
+
+SCHEDULES = {
+    "unfreezing": lambda: sg.gradual_unfreezing(["head", "b", "a"]),
+    "sampling": lambda: sg.layer_sampling(["a", "b"], count=1, phases=3),
+    "growth at random": lambda: sg.budget_growth(
+        "**", "kernel", amounts=[0.1, 0.2, 0.3], by="random", over="weight"
+    ),
+    "long phases": lambda: sg.Schedule([sg.Phase([sg.freeze("**"), sg.train("head")], epochs=3)]),
+}
+BY_VALUES = lambda: sg.budget_growth("**", "kernel", amounts=[0.1, 0.2, 0.3], by="magnitude")  # noqa: E731
+
+
+def make():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8,)), layers.Dense(16, name="a"), layers.BatchNormalization(name="bn"),
+            layers.Dense(8, name="b"), layers.Dense(2, name="head"),
+        ]
+    )  # fmt: skip
+    model.compile("adam", "mse")
+    return model
+
+
+def fit(model, schedule, *others, first=0, last=3):
+    """Return how many parameters trained in each epoch."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fit ends after")
+        warnings.filterwarnings("ignore", message="Skipping variable loading")
+        run = model.fit(
+            X, Y, epochs=last, initial_epoch=first, callbacks=[schedule.callback(), *others], verbose=0
+        )
+    return run.history["trainable"]
+
+
+@pytest.fixture(name="whole", params=SCHEDULES)
+def _whole(request):
+    model = make()
+    return SCHEDULES[request.param], fit(model, SCHEDULES[request.param]())
+
+
+def test_another_first_epoch(whole):
+    schedule, trained = whole
+    model = make()
+    before = {path: np.array(v) for path, v in _weights(model)}
+    assert fit(model, schedule(), first=1) == trained[1:]
+    still = [path for path, variable in _weights(model) if np.array_equal(before[path], variable)]
+    assert "bn/gamma" in still
+    assert len(still) < len(before)
+
+
+def _weights(model):
+    return [
+        (f"{layer.name}/{v.name}", v.value)
+        for layer in model.layers
+        for v in layer.weights
+        if "trainable" not in v.path
+    ]
+
+
+def test_the_same_model_goes_on(whole):
+    schedule, trained = whole
+    model = make()
+    assert fit(model, schedule(), last=1) == trained[:1]
+    assert fit(model, schedule(), first=1) == trained[1:]
+
+
+class StopAt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def stopped(schedule, folder):
+    """Return a new model, where a run beside Keras's own backup was stopped."""
+    backup = keras.callbacks.BackupAndRestore(folder)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), schedule, backup, StopAt())
+    return make()
+
+
+def test_beside_the_backup_of_keras(whole, tmp_path):
+    schedule, trained = whole
+    model = stopped(schedule(), tmp_path)
+    assert fit(model, schedule(), keras.callbacks.BackupAndRestore(tmp_path)) == trained[1:]
+
+
+def test_what_values_chose_is_not_chosen_again(tmp_path):
+    model = stopped(BY_VALUES(), tmp_path)
+    with pytest.raises(sg.errors.RuleError, match=r"go on with schedule\.callback\(backup=\.\.\.\)"):
+        fit(model, BY_VALUES(), keras.callbacks.BackupAndRestore(tmp_path))
+    assert len(model.trainable_variables) == len(make().trainable_variables)
+
+
+def test_a_model_that_lived_through_them_goes_on(tmp_path):
+    model = make()
+    trained = fit(model, BY_VALUES())
+    model = make()
+    fit(model, BY_VALUES(), last=1)
+    model.save(tmp_path / "m.keras")
+    assert fit(model, BY_VALUES(), first=1) == trained[1:]
+    with pytest.warns(UserWarning, match="what trains now is taken for what they chose"):
+        assert fit(keras.saving.load_model(tmp_path / "m.keras"), BY_VALUES(), first=1) == trained[1:]
+
+
+def test_phases_that_do_not_begin_are_told():
+    model, schedule = make(), SCHEDULES["unfreezing"]()
+    with pytest.warns(UserWarning, match="fit ends after 2 epochs, and the schedule has 3"):
+        model.fit(X, Y, epochs=2, callbacks=[schedule.callback()], verbose=0)
+
+
+def fit_with_the_schedule():
+    make().fit(X, Y, callbacks=[SCHEDULES["unfreezing"]()], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: sg.Schedule(sg.Phase(sg.freeze("a"))), r"write Schedule\(\[Phase\("),  # type: ignore[arg-type]
+        (lambda: sg.budget_growth("**", "kernel", amounts=0.1, by="random"), "amounts is a list"),  # type: ignore[arg-type]
+        (lambda: sg.layer_sampling(["*"], count=1, phases=3), "count=1 of 1 is no draw"),
+        (fit_with_the_schedule, r"write callbacks=\[schedule\.callback\(\)\]"),
+    ],
+    ids=["a phase", "a number", "nothing to draw", "no callback"],
+)
+def test_what_is_easily_mistaken(act, message):
+    with pytest.raises(sg.errors.RuleError, match=message):
+        act()
