@@ -18,8 +18,8 @@ UNKNOWN = np.zeros(3, "int32")
 def mark(tensor: Any) -> Any:
     """Return a mark of a tensor's bits: 1 and 64 bits of a digest, an int32 tensor of shape `(3,)`.
 
-    Tensors that differ in 32 bits of one element have different marks, and others that differ the same one by
-    an accident of the order of 2^-64. It guards against no intent.
+    Tensors that differ have the same mark by an accident of the order of 2^-64, and none if they differ in 32
+    bits of one element that is not in the middle. It guards against no intent.
 
     Args:
         tensor: Of a dtype of 16, 32 or 64 bits.
@@ -28,15 +28,24 @@ def mark(tensor: Any) -> Any:
     return _mark_on_jax(tensor) if is_jax else _mark_on_tensorflow(tensor)
 
 
-def _lanes(bits: Any, places: Any, shift: Any) -> tuple[Any, Any]:
-    """Return what is added up, of unsigned numbers and their positions; all arithmetic is modulo 2^32.
+def _halves(bits: Any) -> tuple[Any, Any]:
+    """Return both halves of a flat tensor, with the element in the middle in both if their number is odd."""
+    half = (bits.shape[0] + 1) // 2
+    return bits[:half], bits[bits.shape[0] - half :]
+
+
+def _lanes(bits: Any, others: Any, places: Any, shift: Any) -> tuple[Any, Any]:
+    """Return what is added up, of pairs of unsigned numbers and their positions, modulo 2^32.
 
     A position must not be a factor: a round number, of which the lower bits are 0, would count the same at
     many. So it changes bits before they are mixed, and of the mixed ones each depends on all that went in.
+    Two numbers at a time take half the time of one.
     """
     one = bits ^ ((places + np.uint32(1)) * STEP)
     one = (one ^ shift(one, 16)) * FACTORS[0]
-    one = (one ^ shift(one, 13)) * FACTORS[1]
+    one = (one ^ shift(one, 15)) + others
+    one = (one ^ shift(one, 16)) * FACTORS[1]
+    one = (one ^ shift(one, 13)) * FACTORS[0]
     one = one ^ shift(one, 16)
     # The bits once more: the second sum is no function of what the first one adds.
     other = (one + bits) * STEP
@@ -48,8 +57,9 @@ def _mark_on_jax(tensor: Any) -> Any:
 
     bits = lax.bitcast_convert_type(tensor, np.dtype("uint16" if tensor.dtype.itemsize == 2 else "uint32"))
     bits = bits.ravel().astype("uint32")
-    places = lax.iota("uint32", bits.size)
-    lanes = _lanes(bits, places, lambda numbers, by: lax.shift_right_logical(numbers, np.uint32(by)))
+    halves = _halves(bits)
+    places = lax.iota("uint32", halves[0].size)
+    lanes = _lanes(*halves, places, lambda numbers, by: lax.shift_right_logical(numbers, np.uint32(by)))
     # Both in one pass: XLA makes room for what is added up where there is only one sum.
     nothing = np.uint32(0)
     sums = lax.reduce(lanes, (nothing, nothing), lambda one, two: (one[0] + two[0], one[1] + two[1]), (0,))
@@ -62,9 +72,10 @@ def _mark_on_tensorflow(tensor: Any) -> Any:
 
     bits = tf.bitcast(tensor, tf.uint16 if tensor.dtype.size == 2 else tf.uint32)
     bits = tf.cast(tf.reshape(bits, (-1,)), tf.uint32)
-    places = tf.cast(tf.range(bits.shape[0], dtype=tf.int32), tf.uint32)
+    halves = _halves(bits)
+    places = tf.cast(tf.range(halves[0].shape[0], dtype=tf.int32), tf.uint32)
     lanes = _lanes(
-        bits, places, lambda numbers, by: tf.bitwise.right_shift(numbers, tf.constant(by, tf.uint32))
+        *halves, places, lambda numbers, by: tf.bitwise.right_shift(numbers, tf.constant(by, tf.uint32))
     )
     lanes = tuple(tf.bitcast(each, tf.int32) for each in lanes)
     both = [tf.TensorSpec((), tf.int32)] * 4

@@ -50,8 +50,8 @@ class Scorer:
         if data is None:
             raise SelectionError(
                 f"{criterion.name!r} looks at data, and there are none: write by={criterion.name}(data), or "
-                "give them when it is carried out: rewrite(model, rules, data=...), plan.apply(model, data=...), "
-                "adjust(model, rules, data=...) or schedule.callback(data=...)"
+                "give them when it is carried out: rewrite(model, rules, data=...), "
+                "plan.apply(model, data=...), adjust(model, rules, data=...) or schedule.callback(data=...)"
             )
         copy = self._copy(criterion)
         variables = {paths.join(where, name): v for where, name, _, v in paths.weights(copy)}
