@@ -48,7 +48,7 @@ class ScheduleCallback(keras.callbacks.Callback):
             done = read_backup(self.backup, self.model, self.schedule.digest)
             _keras.resume_fit_at(self.model, done)
             self._has_reached(done)
-        epochs = self.params.get("epochs")
+        epochs = (self.params or {}).get("epochs")
         if epochs and len(self.schedule.before(epochs)) < len(self.schedule.phases):
             warnings.warn(
                 f"fit ends after {epochs} epochs, and the schedule has {self.schedule.epochs}: its last "

@@ -141,3 +141,11 @@ def fit_with_the_schedule():
 def test_what_is_easily_mistaken(act, message):
     with pytest.raises(sg.errors.RuleError, match=message):
         act()
+
+
+def test_a_loop_of_ones_own_may_call_it():
+    model, callback = make(), SCHEDULES["unfreezing"]().callback()
+    callback.set_model(model)
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    assert len(model.trainable_variables) == 2
