@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from surgeon.errors import ModelError, RuleError
 from surgeon.planning import adjust, check_rules
@@ -191,13 +191,16 @@ class Schedule:
         starts = itertools.accumulate((phase.epochs for phase in self.phases), initial=0)
         return tuple(phase for phase, start in zip(self.phases, starts, strict=False) if start < epoch)
 
-    def set_model(self, _: Any) -> None:
-        """Refuse: Keras calls this where a schedule stands among the callbacks.
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse: Keras asks for a callback's methods where a schedule stands among the callbacks.
 
         Raises:
-            RuleError: Always.
+            RuleError: If it is one of these.
+            AttributeError: If not.
         """
-        raise RuleError("a schedule is no callback: write callbacks=[schedule.callback()]")
+        if name == "set_model" or name.startswith("on_"):
+            raise RuleError("a schedule is no callback: write callbacks=[schedule.callback()]")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.phases))
