@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,23 +18,32 @@ from typing import Any
 Task = Callable[[], Any]
 
 
-def interleaved(tasks: Mapping[str, Task], repeats: int = 5, warm_up: int = 1) -> dict[str, list[float]]:
+def interleaved(
+    tasks: Mapping[str, Task], repeats: int = 5, warm_up: int = 1, enough: float = 0.0
+) -> dict[str, list[float]]:
     """Run tasks in turns and return the seconds of processor time that each run of each took.
+
+    The order is drawn for each turn, because what ran before leaves its traces in caches and in memory.
 
     Args:
         tasks: What to measure, by name. What a task returns is thrown away.
         repeats: Runs of each that count.
         warm_up: Runs of each before those that count.
+        enough: Seconds that all runs that count take together at least; there are more of them until then.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for turn in range(warm_up + repeats):
-        for name, task in tasks.items():
+    order, draw, turn, spent = list(tasks), random.Random(0), 0, 0.0
+    while turn < warm_up + repeats or spent < enough:
+        draw.shuffle(order)
+        for name in order:
             gc.collect()
             start = time.process_time()
-            task()
+            tasks[name]()
             took = time.process_time() - start
             if turn >= warm_up:
                 seconds[name].append(took)
+                spent += took
+        turn += 1
     return seconds
 
 

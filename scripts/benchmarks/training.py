@@ -11,8 +11,8 @@ the stock layer's.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -20,11 +20,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _measuring import Task, interleaved, ratio
 from _training_cases import CASES, Case
 from _training_page import write_page
 
 LARGE_CASES = ("dense_4096", "conv_256")
 """Cases whose peak memory is asked for, each variant in a process of its own."""
+
+TURN, ENOUGH = 0.03, 3.0
+"""Seconds of processor time: of the stock layer in a turn, and of all turns of a case."""
 
 
 def parse() -> argparse.Namespace:
@@ -38,7 +42,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--fractions", default="0.01,0.1,0.5,0.9")
     parser.add_argument("--cases", default="dense_1024,dense_4096,conv_64,conv_256")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=7, help="the least number of turns")
     parser.add_argument("--memory", action="store_true", help="peak memory too, of large layers at 10 %%")
     parser.add_argument("--page", type=Path, help="folder of the documentation, for training-cost.md")
     return parser.parse_args()
@@ -48,9 +52,7 @@ def main() -> None:
     """Print one table for each case, or write the page."""
     options = parse()
     if options.page:
-        write_page(
-            options.page, lambda *arguments: run_oneself(*arguments, "--repeats", str(options.repeats))
-        )
+        write_page(options.page, lambda *arguments: run_oneself(*arguments, "--turns", str(options.turns)))
         return
     os.environ["KERAS_BACKEND"] = options.backend
     for case in options.cases.split(","):
@@ -78,12 +80,8 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
         compile_for(variant, subject, options)
         variant.train_on_batch(x, y)
         variant.predict_on_batch(x)
-    steps = interleaved(
-        {name: lambda v=v: v.train_on_batch(x, y) for name, v in found.items()}, options.repeats
-    )
-    calls = interleaved(
-        {name: lambda v=v: v.predict_on_batch(x) for name, v in found.items()}, options.repeats
-    )
+    steps = ratios({name: lambda v=v: v.train_on_batch(x, y) for name, v in found.items()}, options.turns)
+    calls = ratios({name: lambda v=v: v.predict_on_batch(x) for name, v in found.items()}, options.turns)
     slots = {name: slot_bytes(v) for name, v in found.items()}
     memory = {}
     if options.memory and case in LARGE_CASES and fraction == 0.1:
@@ -91,8 +89,8 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
     for name in found:
         part = "" if name in ("stock", "frozen", "kernel frozen") else f" {fraction:.0%}"
         row = (
-            f"{steps[name] / steps['stock']:.2f}",
-            f"{calls[name] / calls['stock']:.2f}",
+            f"{steps[name]:.2f}",
+            f"{calls[name]:.2f}",
             f"{slots[name] / slots['stock']:.3f}",
             f"{memory[name] / memory['stock']:.2f}" if memory else "-",
         )
@@ -166,19 +164,24 @@ def mask_kernel(layer: Any, fraction: float) -> None:
     layer.__class__ = type(base.__name__, (base,), {"kernel": property(kernel)})
 
 
-def interleaved(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Return the median processor time of each, measured in turns; each turn lasts 50 ms at least."""
+def ratios(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, float]:
+    """Return the processor time of each as a ratio to the stock layer's, in at least so many turns.
+
+    In a turn each one runs as often as takes the stock layer `TURN` seconds; there are more turns as long as
+    all of them take `ENOUGH` seconds.
+    """
+    gc.collect()
+    gc.freeze()  # what is there already is not looked through between the runs
     start = time.process_time()
-    next(iter(runs.values()))()
-    count = max(1, int(0.05 / max(time.process_time() - start, 1e-4)))
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            start = time.process_time()
-            for _ in range(count):
-                run()
-            times[name].append(time.process_time() - start)
-    return {name: statistics.median(of) for name, of in times.items()}
+    runs["stock"]()
+    count = max(1, int(TURN / max(time.process_time() - start, 1e-4)))
+
+    def task(run: Callable[[], Any]) -> Task:
+        return lambda: [run() for _ in range(count)]
+
+    # The first turn does not count: there the first prediction after training puts weights together.
+    times = interleaved({name: task(run) for name, run in runs.items()}, turns, enough=ENOUGH)
+    return {name: ratio(taken, times["stock"]) for name, taken in times.items()}
 
 
 def slot_bytes(model: Any) -> int:

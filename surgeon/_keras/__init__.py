@@ -16,6 +16,7 @@ from surgeon._keras.compiling import (
     is_in_xla,
     put_sorted,
     static_size,
+    take_inside,
     take_sorted,
 )
 from surgeon._keras.data import batches_of
@@ -204,6 +205,7 @@ __all__ = [
     "stored_dtype",
     "stored_shape",
     "strategy_scope",
+    "take_inside",
     "take_sorted",
     "track_all",
     "track_variable",

@@ -106,6 +106,17 @@ def take_sorted(flat: Any, index: Any) -> Any:
     return lax.gather(flat, index[:, None], numbers, slice_sizes=(1,), **SOUND)
 
 
+def take_inside(flat: Any, index: Any) -> Any:
+    """Return the elements of a flat tensor at positions that are known to be inside, in the shape of `index`."""
+    if keras.backend.backend() == "jax":
+        return flat.at[index].get(mode="promise_in_bounds")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(flat, index)
+    return flat[index]
+
+
 def put_sorted(flat: Any, index: Any, values: Any) -> Any:
     """Return a flat tensor with other values at sorted, unique positions; see `take_sorted`."""
     if keras.backend.backend() != "jax":

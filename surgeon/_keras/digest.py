@@ -47,8 +47,10 @@ def _lanes(bits: Any, others: Any, places: Any, shift: Any) -> tuple[Any, Any]:
     one = (one ^ shift(one, 16)) * FACTORS[1]
     one = (one ^ shift(one, 13)) * FACTORS[0]
     one = one ^ shift(one, 16)
-    # The bits once more: the second sum is no function of what the first one adds.
-    other = (one + bits) * STEP
+    # The bits once more, and mixed before and after: where the first sum is the same, the second one, which
+    # would nearly be a multiple of it otherwise, is not.
+    other = one + bits
+    other = (other ^ shift(other, 16)) * STEP
     return one, other ^ shift(other, 15)
 
 

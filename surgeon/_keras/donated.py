@@ -30,9 +30,9 @@ class Assembled:
 
 
 def put_into_state(
-    put: Callable[..., Any], variable: Any, seen: Seen | None, values: Any, index: Any, **options: Any
+    put: Callable[..., Any], variable: Any, seen: Seen | None, values: Any, places: Any, **options: Any
 ) -> Assembled | None:
-    """Let `put(value of the variable, values, index, **options)` be its value from here on.
+    """Let `put(value of the variable, values, places, **options)` be its value from here on.
 
     Only in a step, and in no loop or branch within: what is computed there must not leave it but through what
     it returns.
@@ -43,7 +43,7 @@ def put_into_state(
         seen: What tells whether it has these values already; `None` to put them there each time. Only a step
             of Keras's own is handed the variable as it was left, and can rely on that.
         values: What goes in; no gradient flows through them.
-        index: Where it goes.
+        places: A tensor that says where they go.
         **options: More arguments.
 
     Returns:
@@ -61,12 +61,12 @@ def put_into_state(
     # Values of which gradients are asked are others each time.
     relies = seen is not None and _trace_of(values) is trace and _is_of_keras(trace)
     if seen is None or not relies:
-        whole = write(value, given, index)
+        whole = write(value, given, places)
     else:
         now = mark(given)
         is_new = keras.ops.any(seen.mark.value != now)
         whole = lax.cond(
-            is_new, lambda whole, values: write(whole, values, index), lambda whole, _: whole, value, given
+            is_new, lambda whole, values: write(whole, values, places), lambda whole, _: whole, value, given
         )
     if _trace_of(whole) is not trace:
         return None

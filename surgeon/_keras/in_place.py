@@ -92,19 +92,20 @@ class Target:
 
     Attributes:
         variable: A variable of Keras's: what is written.
-        seen: What tells whether it has these values already; `None` to write them each time.
+        seen: What tells whether it has these values already.
+        places: A tensor that says where they go.
     """
 
     variable: Any
-    seen: Seen | None
+    seen: Seen
+    places: Any
 
-    def take(self, put: Callable[..., Any], values: Any, index: Any, **options: Any) -> Any:
-        """Set the variable to `put(its value, values, index, **options)`, and return that.
+    def take(self, put: Callable[..., Any], values: Any, **options: Any) -> Any:
+        """Set the variable to `put(its value, values, places, **options)`, and return that.
 
         Args:
             put: A module's own function, of tensors, that moves values about and computes nothing.
             values: What goes into the variable.
-            index: Where it goes.
             **options: Hashable arguments.
         """
         import tensorflow as tf
@@ -112,10 +113,11 @@ class Target:
 
         target = self.variable.value
         kinds = tuple((tuple(each.shape), each.dtype) for each in (target, values))
-        seen = None if self.seen is None else self.seen.mark.value
-        write = partial(_writer(put, kinds, tuple(sorted(options.items()))), target, values, index, seen)
+        seen = self.seen.mark.value
+        write = _writer(put, kinds, tuple(sorted(options.items())))
+        write = partial(write, target, values, self.places, seen)
 
-        if seen is None or could_possibly_record():  # of values that are trained
+        if could_possibly_record():  # of values that are trained
             write(tf.constant(UNKNOWN))
         else:
             now = _marker(kinds[1])(values)
@@ -143,9 +145,8 @@ def _writer(put: Callable[..., Any], kinds: Any, options: Any) -> Any:
     del kinds  # one for each kind of arguments: TensorFlow warns of a function that is traced for many
 
     # Both are set at once: of two steps at a time, the last one to write sets the two of them.
-    def write(variable: Any, values: Any, index: Any, seen: Any, mark: Any) -> None:
-        variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, index))
-        if seen is not None:
-            seen.assign(mark)
+    def write(variable: Any, values: Any, places: Any, seen: Any, mark: Any) -> None:
+        variable.assign(partial(put, **dict(options))(tf.convert_to_tensor(variable), values, places))
+        seen.assign(mark)
 
     return tf.function(write, jit_compile=True, autograph=False)

@@ -22,15 +22,24 @@ class FrozenVariable(KerasVariable):
 
     Attributes:
         assigned: What is called once it has another value, if anything.
+        restored: What is called once it has the value of a checkpoint of TensorFlow's, which assigns nothing.
     """
 
     assigned: Callable[[], Any] | None = None
+    restored: Callable[[], Any] | None = None
 
     def assign(self, value: Any) -> Any:
         """Set the variable."""
         result = super().assign(value)
         if self.assigned is not None:
             self.assigned()
+        return result
+
+    def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
+        """Take the value of a checkpoint."""
+        result = super()._restore_from_tensors(restored_tensors)
+        if self.restored is not None:
+            self.restored()
         return result
 
     @property

@@ -128,6 +128,12 @@ class Part:
             mask[(slice(None),) * self.axis + (self.index,)] = True
         return mask
 
+    def ordinals(self) -> NDArray[np.int32]:
+        """Return the position of each single element in the compact tensor, and -1 where it is frozen."""
+        ordinals = np.full(self.shape, -1, "int32")
+        ordinals.reshape(-1)[self.index] = np.arange(self.size, dtype="int32")
+        return ordinals
+
     def take(self, whole: NDArray[Any]) -> NDArray[Any]:
         """Return the trainable elements of an array of the weight's shape, in `compact_shape`."""
         if self.is_all:

@@ -47,7 +47,7 @@ class PartialState(keras.layers.Layer):
             return made
 
         base = make(f"{name}_frozen", _keras.initial_value(stock), shape=part.shape)
-        compact = index = start = seen = None
+        compact = index = start = seen = ordinals = None
         if not part.is_none:
             positions = part.index.astype("int32")
             index = make(f"{name}_index", _constant(positions), shape=positions.shape, dtype="int32")
@@ -63,7 +63,11 @@ class PartialState(keras.layers.Layer):
                 mark = _keras.UNKNOWN
                 mark = make(f"{name}_seen", _constant(mark), shape=mark.shape, dtype="int32")
                 seen = _keras.Seen(mark)
-        variable = PartialVariable(stock, part, owner, base, compact, index, start, seen)
+                if assemble.chooses(part):
+                    ordinals = make(
+                        f"{name}_ordinals", _constant(part.ordinals()), shape=part.shape, dtype="int32"
+                    )
+        variable = PartialVariable(stock, part, owner, base, compact, index, start, seen, ordinals)
         carry_penalties(variable)
         self.held[name] = variable
         return variable

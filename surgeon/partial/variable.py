@@ -24,7 +24,8 @@ class PartialVariable(_keras.ComposedVariable):
     * `index`: where they go, or `None`,
     * `start`: `None`, or for a `base` that is written in place, the values with which the trainable elements
       set out, in the shape of `compact`,
-    * `seen`: `None`, or what tells which values `base` has at their positions.
+    * `seen`: `None`, or what tells which values `base` has at their positions,
+    * `ordinals`: `None`, or what `index` says, as `Part.ordinals`.
 
     `owner` is the layer that holds these; a layer that is tied to the weight reads it there.
 
@@ -35,7 +36,7 @@ class PartialVariable(_keras.ComposedVariable):
 
     def __init__(
         self, stock: Any, part: Part, owner: Any, base: Any, compact: Any, index: Any,
-        start: Any = None, seen: Any = None,
+        start: Any = None, seen: Any = None, ordinals: Any = None,
     ) -> None:  # fmt: skip
         # The base class would create storage of its own, so its fields are set one by one.
         self._name, self._path = stock.name, stock.path
@@ -47,9 +48,11 @@ class PartialVariable(_keras.ComposedVariable):
         self._initializer = self._layout = None
         self._axis, self._kind = part.axis, part.kind
         self.owner, self.base, self.compact, self.index = owner, base, compact, index
-        self.start, self.seen = start, seen
+        self.start, self.seen, self.ordinals = start, seen, ordinals
         if seen is not None:
-            base.assigned = seen.forget
+            base.assigned = base.restored = seen.forget
+        if ordinals is not None:
+            index.restored = self._count
 
     @property
     def part(self) -> Part:
@@ -76,14 +79,18 @@ class PartialVariable(_keras.ComposedVariable):
     def source(self) -> Any:
         """Return what the trainable elements are put into, for `assemble.scatter`."""
         if self.start is not None and _keras.can_write_in_place(self.base):
-            return _keras.Target(self.base, self.seen)
+            return _keras.Target(self.base, self.seen, self._places())
         if self.start is not None:
-            given = (self.base, self.seen, _keras.read(self.compact), _keras.read(self.index))
+            given = (self.base, self.seen, _keras.read(self.compact), self._places())
             assembled = _keras.put_into_state(assemble.overwrite_in_place, *given, axis=self._axis)
             if assembled is not None:
                 return assembled
         base = _keras.read(self.base)
         return _keras.Exportable(base) if _keras.may_be_exported() else base
+
+    def _places(self) -> Any:
+        """Return where the trainable elements go, for `assemble.overwrite_in_place`."""
+        return _keras.read(self.index if self.ordinals is None else self.ordinals)
 
     def started(self) -> Any:
         """Return the whole weight with the values with which the trainable elements set out, as numpy."""
@@ -111,7 +118,13 @@ class PartialVariable(_keras.ComposedVariable):
         """
         whole = self.assembled()
         self.index.assign(index)
+        self._count()
         self.assign(whole)
+
+    def _count(self) -> None:
+        """Let `ordinals` say what `index` says."""
+        if self.ordinals is not None:
+            self.ordinals.assign(self.part.ordinals())
 
     @property
     def value(self) -> Any:

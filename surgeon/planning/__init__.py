@@ -7,6 +7,7 @@ from surgeon.planning.checking import check_rules
 from surgeon.planning.cutting import extract, join, split
 from surgeon.planning.finding import find
 from surgeon.planning.making import make_plan
+from surgeon.planning.outlook import is_known_again, outlook
 from surgeon.planning.picture import diagram
 from surgeon.planning.plan import Plan
 from surgeon.planning.plan_json import plan_from_json
@@ -24,8 +25,10 @@ __all__ = [
     "edited_paths",
     "extract",
     "find",
+    "is_known_again",
     "join",
     "make_plan",
+    "outlook",
     "plan_from_json",
     "rewrite",
     "split",

@@ -36,7 +36,7 @@ def check_rules(model: Any, rules: Iterable[TrainabilityRule]) -> None:
     nodes, weights = sites(graph), weight_sites(graph).values()
     world, own = World(graph, nodes), models_own(graph)
     for rule in rules:
-        if _asks_a_predicate(rule.selector):
+        if asks_a_predicate(rule.selector):
             continue
         matched, spoken = what_it_means(rule, nodes, world, weights)
         check_models_own(rule, own, matched, nodes)
@@ -49,13 +49,14 @@ def check_rules(model: Any, rules: Iterable[TrainabilityRule]) -> None:
                     raise type(error)(f"{rule.origin}: {rule}: {error}") from error
 
 
-def _asks_a_predicate(value: Any) -> bool:
+def asks_a_predicate(value: Any) -> bool:
+    """Whether a selector, or one that it is made of, asks a function of the caller's own."""
     if isinstance(value, Selector) and not type(value).__module__.startswith("surgeon.select."):
         return True  # a selector of the caller's own may look at anything
     if isinstance(value, Where):
         return True
     if isinstance(value, list | tuple):
-        return any(map(_asks_a_predicate, value))
+        return any(map(asks_a_predicate, value))
     if dataclasses.is_dataclass(value):
-        return any(_asks_a_predicate(getattr(value, field.name)) for field in dataclasses.fields(value))
+        return any(asks_a_predicate(getattr(value, field.name)) for field in dataclasses.fields(value))
     return False

@@ -7,22 +7,16 @@ import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import keras
 
 from surgeon import _keras
-from surgeon.errors import RuleError
-from surgeon.partial import read_spec
 from surgeon.planning import adjust
+from surgeon.schedules import late_start
 from surgeon.schedules.backup import read_backup, write_backup
 
 if TYPE_CHECKING:
     from surgeon.schedules.schedule import Schedule
-
-
-_REACHED: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
-"""By model: the digest of the schedule that it follows, and how many of its epochs have ended."""
 
 
 class ScheduleCallback(keras.callbacks.Callback):
@@ -47,7 +41,7 @@ class ScheduleCallback(keras.callbacks.Callback):
         if self.backup is not None and self.backup.exists():
             done = read_backup(self.backup, self.model, self.schedule.digest)
             _keras.resume_fit_at(self.model, done)
-            self._has_reached(done)
+            late_start.note(self.schedule, self.model, done)
         epochs = (self.params or {}).get("epochs")
         if epochs and len(self.schedule.before(epochs)) < len(self.schedule.phases):
             warnings.warn(
@@ -63,17 +57,16 @@ class ScheduleCallback(keras.callbacks.Callback):
             RuleError: If `fit` did not begin with the first epoch, and nobody knows what trained before.
         """
         del logs
-        if epoch and _REACHED.get(self.model) != (self.schedule.digest, epoch):
-            self._catch_up(epoch)
+        late_start.catch_up(self.schedule, self.model, epoch, self.data)
         phase = self.schedule.starting_at(epoch)
         if phase is not None:
             adjust(self.model, phase.rules, data=self.data)
+        late_start.note(self.schedule, self.model, epoch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Record how many parameters trained, and write the backup."""
         if logs is not None:
             logs["trainable"] = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
-        self._has_reached(epoch + 1)
         if self.backup is not None:
             write_backup(self.backup, self.model, self.schedule.digest, epoch + 1)
 
@@ -83,26 +76,3 @@ class ScheduleCallback(keras.callbacks.Callback):
         if self.backup is not None:
             self.backup.unlink(missing_ok=True)
             _keras.resume_fit_at(self.model, None)
-
-    def _has_reached(self, epoch: int) -> None:
-        _REACHED[self.model] = (self.schedule.digest, epoch)
-
-    def _catch_up(self, epoch: int) -> None:
-        """Carry out what phases before an epoch said, on a model that did not live through them."""
-        before = self.schedule.before(epoch)
-        rules = [rule for phase in before for rule in phase.rules]
-        if not any(part.needs_values for rule in rules for part in rule.selections.values()):
-            for phase in before:
-                adjust(self.model, phase.rules, data=self.data)
-        elif read_spec(self.model):
-            warnings.warn(
-                f"fit begins with epoch {epoch + 1} of a schedule whose earlier phases chose by values: what "
-                "trains now is taken for what they chose",
-                stacklevel=2,
-            )
-        else:
-            raise RuleError(
-                f"fit begins with epoch {epoch + 1} of a schedule whose earlier phases chose by values that "
-                "this model no longer has: go on with schedule.callback(backup=...), in place of Keras's "
-                "BackupAndRestore, or with a model that was saved as a .keras file"
-            )

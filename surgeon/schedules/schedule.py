@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,11 @@ class Schedule:
     @property
     def digest(self) -> str:
         """A short name for it: equal schedules have equal digests."""
-        return hashlib.sha256(str(self).encode()).hexdigest()[:16]
+        rules = [rule for phase in self.phases for rule in phase.rules]
+        parts = [part for rule in rules for part in rule.selections.values() if not part.is_chosen]
+        # A long list or a mask is not told by its text.
+        listed = [json.dumps(part.to_data()) for part in parts]
+        return hashlib.sha256("\n".join([str(self), *listed]).encode()).hexdigest()[:16]
 
     def starting_at(self, epoch: int) -> Phase | None:
         """Return the phase that begins with an epoch, if one does."""

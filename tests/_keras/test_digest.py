@@ -140,6 +140,17 @@ def assert_by_chance(before, after, at):
         assert all(2**10 * each.mean() < 3 for each in same)
 
 
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_one_sum_does_not_say_the_other(change):
+    """The factor of the second is not what makes it another: without more, they would differ by few bits."""
+    rng = np.random.default_rng(2)
+    pairs = rng.normal(size=(20_000, 2, 2)).astype("float32")
+    before, after = (np.array(each).view("uint32") for each in (pairs, CHANGES[change](pairs, rng)))
+    one, two = (sums(each, places(2**10)[:20_000]) for each in (before, after))
+    rest = (one[1] - two[1]) - digest.STEP * (one[0] - two[0])
+    assert (rest + np.uint32(2**24) < 2**25).mean() < 0.05
+
+
 def test_a_mark_is_never_that_of_nothing():
     assert mark(np.zeros(3, "float32"))[0] == 1
     assert not digest.UNKNOWN.any()

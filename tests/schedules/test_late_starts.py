@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 from keras import layers
 
 import surgeon as sg
-from tests.helpers import to_numpy
+from tests.helpers import assert_same_weights, to_numpy
 
 X = np.random.default_rng(0).random((16, 8), dtype="float32")
 Y = X[:, :2]
@@ -103,20 +104,96 @@ def test_beside_the_backup_of_keras(whole, tmp_path):
 
 def test_what_values_chose_is_not_chosen_again(tmp_path):
     model = stopped(BY_VALUES(), tmp_path)
-    with pytest.raises(sg.errors.RuleError, match=r"go on with schedule\.callback\(backup=\.\.\.\)"):
+    with pytest.raises(sg.errors.RuleError, match=r"Go on with schedule\.callback\(backup=\.\.\.\)"):
         fit(model, BY_VALUES(), keras.callbacks.BackupAndRestore(tmp_path))
     assert len(model.trainable_variables) == len(make().trainable_variables)
 
 
-def test_a_model_that_lived_through_them_goes_on(tmp_path):
+def test_nor_what_a_predicate_did():
+    few = sg.where(lambda node: node.config.get("units", 99) < 10)
+    schedule = sg.Schedule([sg.Phase(sg.freeze(few)), sg.Phase(sg.freeze("a", "bias"))])
+    with pytest.raises(sg.errors.RuleError, match="chose by values or by a predicate"):
+        fit(make(), schedule, first=1, last=2)
     model = make()
-    trained = fit(model, BY_VALUES())
-    model = make()
-    fit(model, BY_VALUES(), last=1)
+    sg.adjust(model, sg.freeze(few))
+    assert fit(model, schedule, first=1, last=2) == fit(make(), schedule, last=2)[1:]
+
+
+def test_what_was_frozen_for_another_reason_is_not_taken_for_it():
+    model = sg.rewrite(make(), sg.freeze("a", kernel=sg.channels([0])))
+    with pytest.raises(sg.errors.RuleError, match="chose by values"):
+        fit(model, BY_VALUES(), first=1)
+
+
+ALL_BY_THEN = lambda: sg.Schedule(  # noqa: E731
+    [sg.Phase(sg.train("a", kernel=sg.elements(5, by="magnitude"))), sg.Phase(sg.train("a"), epochs=2)]
+)
+
+
+@pytest.mark.parametrize("make_schedule", [*SCHEDULES.values(), BY_VALUES, ALL_BY_THEN])
+def test_a_model_that_lived_through_them_goes_on(make_schedule, tmp_path):
+    """Bit for bit, from a file: nothing is carried out once more, and no slot is lost."""
+    whole, model = make(), make()
+    trained = fit(whole, make_schedule())
+    fit(model, make_schedule(), last=2)
     model.save(tmp_path / "m.keras")
-    assert fit(model, BY_VALUES(), first=1) == trained[1:]
-    with pytest.warns(UserWarning, match="what trains now is taken for what they chose"):
-        assert fit(keras.saving.load_model(tmp_path / "m.keras"), BY_VALUES(), first=1) == trained[1:]
+    model = keras.saving.load_model(tmp_path / "m.keras")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="fit begins")
+        assert fit(model, make_schedule(), first=2) == trained[2:]
+    assert_same_weights(dict(_weights(whole)), dict(_weights(model)))
+
+
+def test_the_same_model_may_go_back_an_epoch():
+    """As in `initial_epoch=history.epoch[-1]`, which counts one too few."""
+    model = make()
+    fit(model, ALL_BY_THEN(), last=2)
+    optimizer, steps = model.optimizer, int(to_numpy(model.optimizer.iterations))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="fit begins")
+        fit(model, ALL_BY_THEN(), first=1, last=2)
+    assert int(to_numpy(model.optimizer.iterations)) == steps + 1
+    assert model.optimizer is optimizer
+
+
+def test_what_was_frozen_since_stays_so():
+    schedule = sg.Schedule([sg.Phase([sg.freeze("**"), sg.train("head")], epochs=2), sg.Phase(sg.train("b"))])
+    model = make()
+    fit(model, schedule, last=2)
+    model = sg.rewrite(model, sg.freeze("head"))
+    before = dict(_weights(model))
+    with pytest.warns(UserWarning, match=r"would train 'head/.*which is frozen here and stays so"):
+        assert fit(model, schedule, first=2) == [16 * 8 + 8]
+    moved = [path for path, value in _weights(model) if not np.array_equal(before[path], value)]
+    assert moved == ["b/kernel", "b/bias"]
+
+
+def test_what_is_frozen_does_not_come_free_beside_what_freezes():
+    schedule = sg.Schedule([sg.Phase([sg.freeze("**"), sg.train("head")]), sg.Phase(sg.train("b"))])
+    model = sg.rewrite(make(), sg.freeze("head"))
+    with pytest.raises(sg.errors.RuleError, match=r"would freeze 'a/kernel'.*train 'head/kernel'"):
+        fit(model, schedule, first=1, last=2)
+
+
+def test_two_schedules_at_once():
+    """Each knows of its own phases: none is carried out again in the midst of a run."""
+    one = sg.Schedule([sg.Phase([sg.freeze("**"), sg.train("head")]), sg.Phase(sg.train("a"), epochs=2)])
+    two = sg.Schedule([sg.Phase(sg.train("b", kernel=sg.channels([0])), epochs=2), sg.Phase(sg.train("b"))])
+    model, by_hand = make(), make()
+    trained = fit(model, one, two.callback())
+    for rules in ([*one.phases[0].rules, *two.phases[0].rules], one.phases[1].rules, two.phases[1].rules):
+        sg.adjust(by_hand, rules)
+        by_hand.fit(X, Y, verbose=0)
+        assert trained.pop(0) == sum(math.prod(v.shape) for v in by_hand.trainable_variables)
+    assert not trained
+    assert_same_weights(dict(_weights(model)), dict(_weights(by_hand)))
+
+
+def test_schedules_of_other_masks_are_others():
+    masks = np.eye(8, dtype=bool), np.eye(8, dtype=bool)[::-1]
+    one, other = (sg.Schedule([sg.Phase(sg.train("d", kernel=sg.elements(mask)))]) for mask in masks)
+    assert str(one) == str(other)
+    assert one.digest != other.digest
 
 
 def test_phases_that_do_not_begin_are_told():
@@ -148,5 +225,8 @@ def test_a_loop_of_ones_own_may_call_it():
     model, callback = make(), SCHEDULES["unfreezing"]().callback()
     callback.set_model(model)
     callback.on_train_begin()
-    callback.on_epoch_begin(0)
-    assert len(model.trainable_variables) == 2
+    counts = []
+    for epoch in range(3):
+        callback.on_epoch_begin(epoch)
+        counts.append(len(model.trainable_variables))
+    assert counts == [2, 4, 6]
