@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import gc
 import json
-import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 Task = Callable[[], Any]
 
@@ -32,10 +33,9 @@ def interleaved(
         enough: Seconds that all runs that count take together at least; there are more of them until then.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    order, draw, turn, spent = list(tasks), random.Random(0), 0, 0.0
+    draw, turn, spent = np.random.default_rng(0), 0, 0.0
     while turn < warm_up + repeats or spent < enough:
-        draw.shuffle(order)
-        for name in order:
+        for name in draw.permutation(list(tasks)):
             gc.collect()
             start = time.process_time()
             tasks[name]()

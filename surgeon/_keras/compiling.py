@@ -107,7 +107,7 @@ def take_sorted(flat: Any, index: Any) -> Any:
 
 
 def take_inside(flat: Any, index: Any) -> Any:
-    """Return the elements of a flat tensor at positions that are known to be inside, in the shape of `index`."""
+    """Return the elements of a flat tensor at positions that are inside, in the shape of `index`."""
     if keras.backend.backend() == "jax":
         return flat.at[index].get(mode="promise_in_bounds")
     if keras.backend.backend() == "tensorflow":

@@ -22,8 +22,8 @@ FEW = 8
 place, while a choice goes through all of the weight."""
 
 MOST = 2
-"""One of so many single elements: where more of them train, a choice among all elements is cheaper in place than
-a scatter, which goes through those that train one by one (6 and 15 ms for nine of ten of 16 million)."""
+"""One of so many single elements: where more of them train, a choice between both for each element is cheaper
+in place than a scatter, which moves one after the other (6 and 15 ms for nine of ten of 16 million)."""
 
 
 def gather(full: Any, index: Any, axis: int | None) -> Any:
@@ -66,7 +66,7 @@ def overwrite_in_place(base: Any, compact: Any, places: Any, axis: int | None) -
     Args:
         base: The whole weight.
         compact: The values, in their compact shape.
-        places: Where they go: the index, or the ordinals (see `Part`), which are as many as `base` has elements.
+        places: Where they go: the index, or the ordinals (see `Part`) in the shape of `base`.
         axis: What the index counts along.
     """
     count = math.prod(base.shape)

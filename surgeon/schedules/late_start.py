@@ -30,8 +30,8 @@ def note(schedule: Schedule, model: Any, epoch: int) -> None:
 def catch_up(schedule: Schedule, model: Any, epoch: int, data: Any) -> None:
     """Freeze what phases before an epoch froze, on a model that may not have lived through them.
 
-    Nothing that is frozen comes free. Where all is as they left it, nothing happens at all: an optimizer keeps
-    all its slots.
+    Nothing that is frozen comes free. Where all is as they left it, nothing happens at all: the optimizer
+    keeps all its slots.
 
     Args:
         schedule: The schedule.
@@ -54,11 +54,11 @@ def catch_up(schedule: Schedule, model: Any, epoch: int, data: Any) -> None:
         plan = make_plan(model, rules, data=data)
         if plan.trainable_before != plan.trainable_after:
             raise RuleError(
-                f"fit begins with epoch {epoch + 1} of a schedule whose phases before chose by values or by a "
-                f"predicate. They left {plan.trainable_after:,} parameters training, and of this model "
-                f"{plan.trainable_before:,} do. Go on with schedule.callback(backup=...), in place of Keras's "
-                f"BackupAndRestore, or with a model that was saved as a .keras file; or {by_hand}"
-                "which chooses anew"
+                f"fit begins with epoch {epoch + 1} of a schedule whose phases before chose by values or by "
+                f"a predicate. They left {plan.trainable_after:,} parameters training, and of this model "
+                f"{plan.trainable_before:,} do. Go on with schedule.callback(backup=...), in place of "
+                "Keras's BackupAndRestore, or with a model that was saved as a .keras file; or "
+                f"{by_hand}which chooses anew"
             )
         return
     change = outlook(model, rules, data=data)

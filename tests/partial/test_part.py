@@ -67,6 +67,14 @@ def test_take_and_put_are_inverse(part, weight):
     assert (copy == np.where(part.to_mask(), weight, 99)).all()
 
 
+@given(hnp.arrays(np.bool_, SHAPE).filter(lambda mask: mask.any() and not mask.all()))
+def test_ordinals_lead_from_each_element_to_its_value(mask):
+    part, weight = Part.mask(mask), np.arange(12).reshape(SHAPE)
+    ordinals = part.ordinals()
+    assert ((ordinals >= 0) == mask).all()
+    assert (part.take(weight)[ordinals[mask]] == weight[mask]).all()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
