@@ -112,6 +112,19 @@ class PartialState(keras.layers.Layer):
             raise ValueError(f"{variable.path}: the file's positions of what trains are damaged")
         variable.move(index)
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse, in words that a model shows as a warning: it asks every layer that has none inside.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        del args, kwargs
+        names = sorted({variable.owner.name for variable in self.held.values()})
+        raise NotImplementedError(
+            f"{', '.join(map(repr, names))}: frozen by Surgeon, wholly or in part, and not quantized. "
+            "surgeon.restore(model).quantize(...) takes all layers"
+        )
+
     def get_config(self) -> Mapping[str, Any]:
         """Return the stock config; what is held is said by the layer around it."""
         config: Mapping[str, Any] = super().get_config()

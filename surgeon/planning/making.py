@@ -164,8 +164,19 @@ class _Maker:
 
         A layer updates all of its state or none of it, so naming one statistic holds all of them.
         """
-        layers = set()
+        layers, of = set(), {weight.layer for weight in spoken}
+        if rule.stats and not any(w.weight.role == "state" and w.layer in of for w in self.weights.values()):
+            raise RuleError(
+                f"{rule.origin}: {rule}: none of the matched layers has statistics: leave stats=True out"
+            )
         for weight in spoken:
+            named = weight.name in rule.selections or weight.name in rule.weights
+            if named and rule.verb == "train" and weight.weight.role == "state" and not _is_float(weight):
+                raise SelectionError(
+                    f"{rule.origin}: {rule}: {weight.path!r} holds whole numbers ({weight.weight.dtype}), as "
+                    "that of a quantized layer does, and cannot train: train it before quantize(...), or add "
+                    f"lora({weight.layer!r}, rank=4)"
+                )
             if weight.weight.role == "state" and weight.name in rule.selections:
                 raise SelectionError(
                     f"{rule.origin}: {rule}: {weight.path!r} is state, which training updates as a whole or "
@@ -344,6 +355,10 @@ def _pool(
         if rule.selections.get(other.name) == selection
         and (selection.over == "model" or other.layer == site.layer)
     )
+
+
+def _is_float(site: WeightSite) -> bool:
+    return "float" in site.weight.dtype
 
 
 def _no_change(asks: list[Ask], change: WeightChange) -> bool:

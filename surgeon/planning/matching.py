@@ -66,7 +66,9 @@ def _elsewhere(
         site.layer for site in covered if _ends(site.layer, name) or _ends(site.layer, f"_{name}_dense")
     ]
     if layers:
-        return f". {layers[0]!r} is a layer: write {verb}({layers[0]!r})"
+        part = getattr(rule, "selections", {}).get(name)
+        which = "" if part is None else f", kernel={part}"
+        return f". {layers[0]!r} is a layer: write {verb}({layers[0]!r}{which})"
     if any(node.path == name for node in nodes):
         return f". {name!r} is a layer: combine selectors with |, or write a rule for each"
     return ""

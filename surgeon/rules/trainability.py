@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from surgeon.errors import RuleError
+from surgeon.errors import RuleError, near_misses
 from surgeon.rules.origin import caller
 from surgeon.select import Selection, Selector, as_selector
 
@@ -144,6 +144,8 @@ def make_rule(
 
 
 def _named_weight(verb: Verb, selector: Selector, value: Any) -> str:
+    if isinstance(value, bool):
+        return f": name the weights that are meant. {verb}({selector}) alone means all of them"
     if isinstance(value, Selection):
         return f": say of which weight it is a part: {verb}({selector}, kernel={value})"
     if isinstance(value, list | tuple | set) and value and all(isinstance(one, str) for one in value):
@@ -154,6 +156,8 @@ def _named_weight(verb: Verb, selector: Selector, value: Any) -> str:
 def _as_selection(verb: Verb, selector: Selector, weight: str, value: Any) -> str:
     if weight == "stats" and isinstance(value, bool):
         return f": moving statistics do not train, and freeze({selector}, stats=True) holds them still"
+    if isinstance(value, bool) and near_misses(weight, ["stats"]):
+        return near_misses(weight, ["stats"])
     if isinstance(value, bool):
         other = "train" if (verb == "freeze") != value else "freeze"
         return f": write {other}({selector}, {weight!r})"

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from surgeon.errors import RuleError
 from surgeon.rules import freeze, train
 from surgeon.schedules.schedule import Phase, Schedule
@@ -72,7 +74,7 @@ def layer_sampling(
     """
     _check_list("layer_sampling", layers)
     _check_list("layer_sampling: always", always)
-    if len(layers) == count:
+    if len(layers) == count > 0:
         raise RuleError(
             f"layer_sampling(...): count={count} of {count} is no draw: each entry of the list, also a glob, "
             "is drawn as one, so name the layers or blocks one by one, such as ['block_1_*', 'block_2_*']"
@@ -116,6 +118,7 @@ def budget_growth(
         1 × [freeze('**'), train('**', kernel=elements(0.01, by='magnitude'))]
         1 × [train('**', kernel=elements(0.02, by='magnitude', keep=1.0))]
     """
+    amounts = amounts.tolist() if isinstance(amounts, np.ndarray) else amounts
     if isinstance(amounts, str) or not isinstance(amounts, Sequence):
         raise RuleError(f"budget_growth(...): amounts is a list, one for each phase, not {amounts!r}")
     for one, two in itertools.pairwise(amounts):

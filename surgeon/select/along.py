@@ -30,7 +30,9 @@ def along(axis: int, which: Which, *, by: str | None = None, seed: int | None = 
         along(0, [1])
     """
     if isinstance(axis, bool) or not isinstance(axis, numbers.Integral):
-        raise SelectionError(f"along({axis!r}, ...): an axis is a whole number")
+        is_turned = isinstance(which, numbers.Integral) and not isinstance(which, bool)
+        meant = f", and comes first: along({which!r}, {axis!r})" if is_turned else ""
+        raise SelectionError(f"along({axis!r}, ...): an axis is a whole number{meant}")
     return Along("along", checked_choice("along", which, by, seed), int(axis))
 
 

@@ -248,7 +248,9 @@ def _listed(kind: Kind, which: Any) -> Listed | Masked:
     mixed = isinstance(which, list | tuple) and any(isinstance(one, bool | np.bool_) for one in which)
     if mixed or array.ndim != 1 or array.dtype.kind not in "iu":
         what = "numbers mixed with True and False" if mixed else f"{array.dtype} of shape {array.shape}"
-        raise SelectionError(f"{kind}(...): positions are a flat list of whole numbers, not {what}")
+        is_mask = array.dtype.kind in "iuf" and array.ndim > 1 and np.isin(array, (0, 1)).all()
+        meant = ". A mask is boolean: mask.astype(bool)" if is_mask else ""
+        raise SelectionError(f"{kind}(...): positions are a flat list of whole numbers, not {what}{meant}")
     if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
         raise SelectionError(f"{kind}(...): {array.max()} is no position in any weight")
     index = array.astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -55,6 +56,9 @@ def isa(cls: type | str) -> Selector:
     """
     if isinstance(cls, type):
         return Isa(cls)
+    if isinstance(cls, list | tuple | set | frozenset) and cls:
+        each = [f"isa({one.__name__ if isinstance(one, type) else repr(one)})" for one in cls]
+        raise RuleError(f"isa(...) takes one class: write {' | '.join(each)}")
     if not isinstance(cls, str):
         example = type(cls).__name__ if hasattr(cls, "get_config") else "Dense"
         raise RuleError(f"isa(...) takes a class or its name, not {cls!r}: write isa({example!r})")
@@ -167,7 +171,22 @@ class Glob(Selector):
             return (
                 f"; {anywhere!r} matches, among others {deeper[0]!r}: '*' and plain names stay at one depth"
             )
-        return self._as_weight(nodes) or close_paths(self.pattern, nodes)
+        return self._as_something_else(nodes) or self._as_weight(nodes) or close_paths(self.pattern, nodes)
+
+    def _as_something_else(self, nodes: Sequence[Node]) -> str:
+        """Say what to write if this is a class, a list, or a regular expression."""
+        if any(Isa(self.pattern).matches(node) for node in nodes):
+            return f"; that is a class: write isa({self.pattern!r})"
+        pieces = [piece.strip() for piece in self.pattern.split(",")]
+        if len(pieces) > 1 and any(glob_matches(piece, node.path) for piece in pieces for node in nodes):
+            return f"; join several with |: name({pieces[0]!r}) | {' | '.join(map(repr, pieces[1:]))}"
+        if not re.search(r"[.|\\^$+(]", self.pattern):
+            return ""
+        with contextlib.suppress(re.error, RecursionError, OverflowError):
+            found = next((node.path for node in nodes if re.fullmatch(self.pattern, node.path)), None)
+            if found is not None:
+                return f"; it is a glob. As a regular expression it matches {found!r}: name(re.compile(...))"
+        return ""
 
     def _as_weight(self, nodes: Sequence[Node]) -> str:
         """Say what to write if this is a weight's path or name, or the path of a variable."""
@@ -285,6 +304,7 @@ class Where(Selector):
         except Exception as error:
             raise RuleError(
                 f"{self} failed on {node.path!r} ({node.class_name}): {type(error).__name__}: {error}"
+                f"{_meant(error, node)}"
             ) from error
 
     def to_data(self) -> Any:
@@ -304,3 +324,17 @@ class Where(Selector):
 
     def __repr__(self) -> str:
         return f"where({code_place(self.predicate)})"
+
+
+def _meant(error: Exception, node: Node) -> str:
+    """Return what to write in place of an attribute of a node, or of an entry of its config."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, Node):
+        if error.name in node.config:
+            return f". Write node.config[{error.name!r}]"
+        return near_misses(str(error.name), [*node.config, *vars(node)])
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        key = error.args[0]
+        return (
+            near_misses(key, node.config) or f". Not every layer has it: config.get({key!r}), or isa(...) &"
+        )
+    return ""

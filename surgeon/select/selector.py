@@ -245,7 +245,8 @@ def _instead(value: Any) -> str:
     if isinstance(value, type):
         return f": write isa({value.__name__})"
     if isinstance(value, list | tuple | set | frozenset):
-        return ": join several with |, as in name('a') | 'b'"
+        first, *others = [*value] if value and all(isinstance(one, str) for one in value) else ["a", "b"]
+        return f": join several with |, as in {' | '.join([f'name({first!r})', *map(repr, others)])}"
     if hasattr(value, "get_config") and isinstance(getattr(value, "name", None), str):
         return f": write its path, {value.name!r}"
     if hasattr(value, "fullmatch"):

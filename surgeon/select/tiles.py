@@ -89,7 +89,8 @@ def n_of_m(
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise SelectionError(f"{typed}: n, m and axis are whole numbers, not {value!r}")
     if not 1 <= n < m:
-        raise SelectionError(f"{typed}: n is at least 1 and below m; all of a weight trains with train(...)")
+        meant = f": write n_of_m({m!r}, {n!r})" if 1 <= m < n else "; all of a weight trains with train(...)"
+        raise SelectionError(f"{typed}: n is at least 1 and below m{meant}")
     choice = checked_amount("n_of_m", int(n), by, seed)
     return NOfM("n_of_m", choice, int(m), None if axis is None else int(axis))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -165,7 +167,10 @@ def test_adapters_train_beside_the_chosen_channels_and_the_rest_of_the_kernel_st
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 def test_quantizing_passes_over_partly_frozen_layers_and_takes_restored_ones(model):
     restored = sg.restore(model)
-    model.quantize("int8")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.quantize("int8")
+    assert any(str(each.message).startswith("'hidden': frozen by Surgeon") for each in told)
     restored.quantize("int8")
     assert keras.backend.standardize_dtype(model.get_layer("hidden").kernel.dtype) == "float32"
     assert keras.backend.standardize_dtype(restored.get_layer("hidden")._kernel.dtype) == "int8"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 import surgeon as sg
@@ -23,8 +24,13 @@ BLOCK = sg.chain(a=sg.isa("Dense"), b=sg.isa("ReLU"))
         (lambda: sg.lora(cast(Any, BLOCK), rank=2), r"lora\(\.\.\.\) takes a selector, not a pattern"),
         (lambda: sg.filled(3, dict, []), r"filled\(\.\.\.\) takes a layer, not 3"),
         (lambda: sg.channels(0.5, by=cast(Any, sg.fisher)), r"write by=fisher\(data\)"),
+        (lambda: sg.freeze("d", stat=cast(Any, True)), r"stat=True is not a selection; close: 'stats'"),
+        (lambda: sg.freeze("d", cast(Any, True)), r"name the weights that are meant. freeze\('d'\) alone"),
+        (lambda: sg.freeze(cast(Any, ["a", "b"])), r"as in name\('a'\) \| 'b'"),
+        (lambda: sg.freeze(cast(Any, ["c1", "c2", "d"])), r"as in name\('c1'\) \| 'c2' \| 'd'"),
+        (lambda: sg.isa(cast(Any, ["Conv2D", dict])), r"write isa\('Conv2D'\) \| isa\(dict\)"),
+        (lambda: sg.elements(np.eye(3)), r"A mask is boolean: mask.astype\(bool\)"),
     ],
-    ids=["stats", "prune", "lora", "filled", "criterion"],
 )
 def test_arguments(make, message):
     with pytest.raises(sg.SurgeonError, match=message):

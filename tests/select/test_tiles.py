@@ -104,10 +104,12 @@ def test_what_does_not_fit_a_weight(selection, message):
         (lambda: blocks([0], of="ab"), "whole sizes from 1 up"),  # type: ignore[arg-type]
         (lambda: blocks(0.1, of=2), "add by="),
         (lambda: n_of_m(4, 4), "below m"),
+        (lambda: n_of_m(4, 2), r"write n_of_m\(2, 4\)"),
         (lambda: n_of_m(0, 4), "at least 1"),
         (lambda: n_of_m(1.5, 4), "whole numbers, not 1.5"),  # type: ignore[arg-type]
         (lambda: n_of_m(1, 4, by="magnitud"), "close: 'magnitude'|no criterion"),
-        (lambda: along("0", [1]), "an axis is a whole number"),  # type: ignore[arg-type]
+        (lambda: along("0", [1]), "an axis is a whole number$"),  # type: ignore[arg-type]
+        (lambda: along([1], 0), r"comes first: along\(0, \[1\]\)"),  # type: ignore[arg-type]
         (lambda: selection_from_data({"blocks": [0]}), "blocks needs 'of'"),
         (lambda: selection_from_data({"rows": [0], "axis": 1}), "'axis' does not belong to rows"),
         (lambda: selection_from_data({"n_of_m": 2}), "takes two numbers"),
