@@ -5,6 +5,7 @@ scorer       which scores are needed, computed once, on a copy of the model
 ├── by_gradient     fisher, gradient, snip, movement, relative_gradient_norm
 │   └── gradients       gradients of the loss, on each backend
 ├── by_activation   activation
+├── looking         what is said where a model cannot look at the data
 └── batches         data, batch by batch, with progress
 ```
 """

@@ -11,6 +11,7 @@ from surgeon.errors import SelectionError
 from surgeon.roundtrip import sites, to_graph
 from surgeon.scoring.scorer import Scorer
 from surgeon.select import Axes, Criterion
+from surgeon.select.criteria import summed
 
 
 def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
@@ -22,7 +23,8 @@ def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
 
     Raises:
         NoGraphError: If the model has no graph.
-        SelectionError: If the criterion does not look at data, or there are no data or no loss.
+        SelectionError: If the criterion does not look at data, there are no data or no loss, or a score is
+            NaN.
 
     Example:
         >>> import keras, numpy, surgeon
@@ -48,6 +50,17 @@ def rank_layers(model: Any, by: Criterion) -> list[tuple[str, float]]:
                     wanted.setdefault(paths.join(site.path, name), Axes(len(variable.shape) - 1, None))
     layers: dict[str, list[np.ndarray]] = {}
     for path in wanted:
-        layers.setdefault(path.rpartition("/")[0], []).append(scorer.scores(by, path, wanted).reshape(-1))
-    means = {layer: float(np.concatenate(scores).mean()) for layer, scores in layers.items()}
+        scores = scorer.scores(by, path, wanted, chooses=False)
+        try:
+            layers.setdefault(path.rpartition("/")[0], []).append(summed(scores, None, path))
+        except SelectionError as error:
+            raise SelectionError(f"rank_layers(..., by={by!r}): {error}") from error
+    with np.errstate(invalid="ignore"):  # refused below
+        means = {layer: float(np.concatenate(scores).mean()) for layer, scores in layers.items()}
+    for layer, mean in means.items():
+        if np.isnan(mean):
+            raise SelectionError(
+                f"rank_layers(..., by={by!r}): some scores of {layer!r} are infinite, some minus infinite: "
+                "they have no mean. Look at the data, the loss, and the weights"
+            )
     return sorted(means.items(), key=lambda item: -item[1])

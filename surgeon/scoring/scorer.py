@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from surgeon import _keras, paths
-from surgeon.errors import SelectionError
+from surgeon.errors import SelectionError, SurgeonError
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
 from surgeon.scoring.batches import batches
 from surgeon.scoring.by_activation import score_by_activation
 from surgeon.scoring.by_gradient import score_by_gradient
+from surgeon.scoring.looking import Looked, refusal
 from surgeon.select import Axes, Criterion
 
 
@@ -29,20 +31,28 @@ class Scorer:
         self.model, self.data = model, data
         self._scores: dict[Criterion, dict[str, NDArray[Any]]] = {}
 
-    def scores(self, criterion: Criterion, path: str, wanted: Mapping[str, Axes]) -> NDArray[Any]:
+    def scores(
+        self, criterion: Criterion, path: str, wanted: Mapping[str, Axes], *, chooses: bool = True
+    ) -> NDArray[Any]:
         """Return the score of each element of a weight.
 
         Args:
             criterion: Which.
             path: Path of the weight.
             wanted: All weights whose scores will be asked for, so that one pass over the data is enough.
+            chooses: Whether elements are chosen by them, so that a weight without a signal is worth a
+                warning.
 
         Raises:
-            SelectionError: If there are no data or no loss, or the criterion cannot score a weight.
+            SelectionError: If there are no data or no loss, the model cannot be trained on the data, or the
+                criterion cannot score a weight.
         """
         known = self._scores.setdefault(criterion, {})
         if path not in known:
-            known.update(self._score(criterion, {**wanted, path: wanted[path]}))
+            found = self._score(criterion, {**wanted, path: wanted[path]})
+            if chooses:
+                _warn_of_silence(criterion.name, found)
+            known.update(found)
         return known[path]
 
     def _score(self, criterion: Criterion, wanted: Mapping[str, Axes]) -> dict[str, NDArray[Any]]:
@@ -61,10 +71,19 @@ class Scorer:
         limit = options.get("batches")
         if criterion.name == "fisher":
             limit = -(-options.get("samples", 256) // size) if isinstance(data, tuple) else None
-        found = batches(data, batch_size=size, limit=limit, verbose=criterion.verbose, what=criterion.name)
-        if criterion.name == "activation":
-            return score_by_activation(copy, weights, wanted, found)
-        return score_by_gradient(criterion, copy, weights, found)
+        looked = Looked(
+            batches(data, batch_size=size, limit=limit, verbose=criterion.verbose, what=criterion.name)
+        )
+        try:
+            if criterion.name == "activation":
+                return score_by_activation(copy, weights, wanted, iter(looked))
+            return score_by_gradient(criterion, copy, weights, iter(looked))
+        except (SurgeonError, MemoryError):
+            raise
+        except Exception as error:  # each backend has its own
+            if looked.batch is None:
+                raise
+            raise refusal(error, criterion.name, copy, data, looked.batch) from error
 
     def _copy(self, criterion: Criterion) -> Any:
         """Return a stock copy in which every parameter trains, compiled with the loss alone."""
@@ -84,3 +103,15 @@ class Scorer:
             )
         copy.compile(optimizer="sgd", loss=loss, loss_weights=arguments.get("loss_weights"))
         return copy
+
+
+def _warn_of_silence(name: str, found: Mapping[str, NDArray[Any]]) -> None:
+    """Warn of weights all of whose scores are 0: where they are ranked, the order of the elements decides."""
+    silent = [path for path, scores in found.items() if scores.size and not scores.any()]
+    if silent:
+        more = f" and {len(silent) - 3} more" if len(silent) > 3 else ""
+        warnings.warn(
+            f"{name} saw no signal at {', '.join(map(repr, silent[:3]))}{more}: all scores are 0 there, and "
+            "of equal ones the first are taken. Is this weight, or a layer above it, still zero?",
+            stacklevel=2,
+        )

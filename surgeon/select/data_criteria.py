@@ -9,13 +9,16 @@ equal ones the first is taken.
 
 from __future__ import annotations
 
+import functools
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec
 
 from surgeon.errors import SelectionError, near_misses
 from surgeon.select.criteria import MAGNITUDE, RANDOM
+
+_P = ParamSpec("_P")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,20 @@ class Criterion:
         return {"by": self.name, **self.options}
 
 
+def _of_one_thing(make: Callable[_P, Criterion]) -> Callable[_P, Criterion]:
+    """Refuse `fisher(x, y)`: data are one thing, as an argument of a rule is."""
+
+    @functools.wraps(make)
+    def made(*args: _P.args, **options: _P.kwargs) -> Criterion:
+        if len(args) > 1:
+            name = make.__name__
+            raise SelectionError(f"{name}(...) takes data as one argument: write {name}((x, y))")
+        return make(*args, **options)
+
+    return made
+
+
+@_of_one_thing
 def fisher(
     data: Any = None, *, samples: int = 256, batch_size: int = 32, loss: Any = None, verbose: int = 1
 ) -> Criterion:
@@ -90,6 +107,7 @@ def fisher(
     return _made("fisher", data, verbose, samples=samples, batch_size=batch_size, loss=loss)
 
 
+@_of_one_thing
 def gradient(
     data: Any = None, *, batches: int | None = None, batch_size: int = 32, loss: Any = None, verbose: int = 1
 ) -> Criterion:
@@ -113,6 +131,7 @@ def gradient(
     return _made("gradient", data, verbose, batches=batches, batch_size=batch_size, loss=loss)
 
 
+@_of_one_thing
 def snip(
     data: Any = None, *, batches: int | None = None, batch_size: int = 32, loss: Any = None, verbose: int = 1
 ) -> Criterion:
@@ -136,6 +155,7 @@ def snip(
     return _made("snip", data, verbose, batches=batches, batch_size=batch_size, loss=loss)
 
 
+@_of_one_thing
 def movement(
     data: Any = None,
     *,
@@ -167,6 +187,7 @@ def movement(
     return _made("movement", data, verbose, **options)
 
 
+@_of_one_thing
 def relative_gradient_norm(
     data: Any = None, *, batches: int | None = None, batch_size: int = 32, loss: Any = None, verbose: int = 1
 ) -> Criterion:
@@ -195,6 +216,7 @@ def relative_gradient_norm(
     return _made("relative_gradient_norm", data, verbose, batches=batches, batch_size=batch_size, loss=loss)
 
 
+@_of_one_thing
 def activation(
     data: Any = None, *, batches: int | None = None, batch_size: int = 32, verbose: int = 1
 ) -> Criterion:
@@ -228,6 +250,8 @@ _DEFAULTS: Mapping[str, Any] = {
     "loss": None,
     "learning_rate": 0.01,
 }
+_CROSSENTROPIES = ("crossentropy", "ce")  # Keras finds out which from the targets
+_SHORT_LOSSES = ("mse", "mae", "mape", "msle", "bce", "kld")  # known to Keras, and listed nowhere
 CRITERIA = (MAGNITUDE, RANDOM, *_MAKERS)
 OPTIONS = tuple(_DEFAULTS)
 
@@ -255,5 +279,18 @@ def _made(name: str, data: Any, verbose: int, **options: Any) -> Criterion:
         raise SelectionError(
             f"{name}({data!r}): data are what `fit` takes, not text{near_misses(data, OPTIONS)}"
         )
+    _check_loss(name, options.get("loss"))
     given = {key: value for key, value in options.items() if value != _DEFAULTS[key]}
     return Criterion(name, given, data, verbose)
+
+
+def _check_loss(name: str, loss: Any) -> None:
+    if not isinstance(loss, str) or loss.lower() in _CROSSENTROPIES:
+        return
+    import keras  # not where no loss is named: rules are read without Keras
+
+    try:
+        keras.losses.get(loss)
+    except ValueError as error:
+        close = near_misses(loss, [*_SHORT_LOSSES, *_CROSSENTROPIES, *vars(keras.losses)])
+        raise SelectionError(f"{name}(...): Keras has no loss {loss!r}{close}") from error
