@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 from numpy.typing import NDArray
 
 from surgeon import _keras, paths
-from surgeon.errors import SelectionError, SurgeonError
+from surgeon.errors import SelectionError, SurgeonError, near_misses
 from surgeon.roundtrip import to_graph
 from surgeon.roundtrip.building import build
 from surgeon.scoring.batches import batches
@@ -101,8 +102,23 @@ class Scorer:
                 f"{criterion.name!r} needs a loss: compile {self.model.name!r} first, or write "
                 f"by={criterion.name}(data, loss=...)"
             )
+        _check_loss(criterion.name, loss)
         copy.compile(optimizer="sgd", loss=loss, loss_weights=arguments.get("loss_weights"))
         return copy
+
+
+_CROSSENTROPIES = ("crossentropy", "ce")  # Keras finds out which from the targets
+_SHORT_LOSSES = ("mse", "mae", "mape", "msle", "bce", "kld")  # known to Keras, and listed nowhere
+
+
+def _check_loss(name: str, loss: Any) -> None:
+    if not isinstance(loss, str) or loss.lower() in _CROSSENTROPIES:
+        return
+    try:
+        keras.losses.get(loss)
+    except ValueError as error:
+        close = near_misses(loss, [*_SHORT_LOSSES, *_CROSSENTROPIES, *vars(keras.losses)])
+        raise SelectionError(f"{name}(...): Keras has no loss {loss!r}{close}") from error
 
 
 def _warn_of_silence(name: str, found: Mapping[str, NDArray[Any]]) -> None:

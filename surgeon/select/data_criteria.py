@@ -250,8 +250,6 @@ _DEFAULTS: Mapping[str, Any] = {
     "loss": None,
     "learning_rate": 0.01,
 }
-_CROSSENTROPIES = ("crossentropy", "ce")  # Keras finds out which from the targets
-_SHORT_LOSSES = ("mse", "mae", "mape", "msle", "bce", "kld")  # known to Keras, and listed nowhere
 CRITERIA = (MAGNITUDE, RANDOM, *_MAKERS)
 OPTIONS = tuple(_DEFAULTS)
 
@@ -279,18 +277,5 @@ def _made(name: str, data: Any, verbose: int, **options: Any) -> Criterion:
         raise SelectionError(
             f"{name}({data!r}): data are what `fit` takes, not text{near_misses(data, OPTIONS)}"
         )
-    _check_loss(name, options.get("loss"))
     given = {key: value for key, value in options.items() if value != _DEFAULTS[key]}
     return Criterion(name, given, data, verbose)
-
-
-def _check_loss(name: str, loss: Any) -> None:
-    if not isinstance(loss, str) or loss.lower() in _CROSSENTROPIES:
-        return
-    import keras  # not where no loss is named: rules are read without Keras
-
-    try:
-        keras.losses.get(loss)
-    except ValueError as error:
-        close = near_misses(loss, [*_SHORT_LOSSES, *_CROSSENTROPIES, *vars(keras.losses)])
-        raise SelectionError(f"{name}(...): Keras has no loss {loss!r}{close}") from error
