@@ -196,7 +196,7 @@ def slot_bytes(model: Any) -> int:
 def peak_memory(case: str, variant: str, fraction: float, options: argparse.Namespace) -> int:
     """Return the bytes that the model and a training step of it take at most, in a process of its own.
 
-    TensorFlow plans nothing: which operations run side by side differs from process to process, and by a fifth
+    TensorFlow plans nothing: which operations run side by side differs from process to process, by a fifth
     of the peak. There it is the median of three.
     """
     command = [sys.executable, str(Path(__file__).parent / "_step_memory.py"), case, variant, str(fraction)]
