@@ -66,6 +66,10 @@ def plan_for_graph(graph: ModelGraph, rules: Any, scorer: Scorer) -> Plan:
     return maker.plan(outcomes)
 
 
+_QUANTIZED = ("int8", "uint8")
+"""What Keras's quantized layers hold; counters, which are no such thing, have more bits."""
+
+
 class _Maker:
     """Goes through the rules in order and keeps what has been decided so far."""
 
@@ -171,7 +175,7 @@ class _Maker:
             )
         for weight in spoken:
             named = weight.name in rule.selections or weight.name in rule.weights
-            if named and rule.verb == "train" and weight.weight.role == "state" and not _is_float(weight):
+            if named and rule.verb == "train" and weight.weight.dtype in _QUANTIZED:
                 raise SelectionError(
                     f"{rule.origin}: {rule}: {weight.path!r} holds whole numbers ({weight.weight.dtype}), as "
                     "that of a quantized layer does, and cannot train: train it before quantize(...), or add "
@@ -355,10 +359,6 @@ def _pool(
         if rule.selections.get(other.name) == selection
         and (selection.over == "model" or other.layer == site.layer)
     )
-
-
-def _is_float(site: WeightSite) -> bool:
-    return "float" in site.weight.dtype
 
 
 def _no_change(asks: list[Ask], change: WeightChange) -> bool:
