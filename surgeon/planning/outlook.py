@@ -24,19 +24,28 @@ class Outlook:
     Attributes:
         freezes: Paths of the weights of which something trains that would freeze.
         trains: Paths of the weights of which something is frozen that would train.
+        before: How many parameters train.
+        after: How many would.
+        size: How many parameters there are.
     """
 
     freezes: tuple[str, ...]
     trains: tuple[str, ...]
+    before: int
+    after: int
+    size: int
 
 
-def outlook(model: Any, rules: Sequence[TrainabilityRule], *, data: Any = None) -> Outlook:
+def outlook(
+    model: Any, rules: Sequence[TrainabilityRule], *, data: Any = None, choose: bool = True
+) -> Outlook:
     """Return what would change if rules were carried out on a live model; see `adjust`.
 
     Args:
         model: A built functional or Sequential model.
         rules: The rules.
         data: What criteria look at that bring no data of their own.
+        choose: Whether to find out which parameters train, too; else only their number, and state.
 
     Raises:
         RuleError: If a rule does not fit the model.
@@ -45,7 +54,7 @@ def outlook(model: Any, rules: Sequence[TrainabilityRule], *, data: Any = None) 
     plan = plan_for_graph(graph, rules, scorer)
     weights, still = weight_sites(graph), still_layers(plan, graph)
     held = still_layers(replace(plan, asks={}, still={}), graph)
-    then = parts_of(plan, graph, weights, still, scorer)
+    then = parts_of(plan, graph, weights, still, scorer) if choose else {}
     freezes, trains = [], []
     for path, site in weights.items():
         is_state = site.weight.role == "state"
@@ -53,7 +62,8 @@ def outlook(model: Any, rules: Sequence[TrainabilityRule], *, data: Any = None) 
         other = _whole(site.weight.shape, trains=site.layer not in still) if is_state else then.get(path, one)
         freezes += [path] * (not (one - other).is_none)
         trains += [path] * (not (other - one).is_none)
-    return Outlook(tuple(freezes), tuple(trains))
+    counts = plan.trainable_before, plan.trainable_after, plan.size
+    return Outlook(tuple(freezes), tuple(trains), *counts)
 
 
 def is_known_again(rule: TrainabilityRule) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from surgeon.errors import RuleError
-from surgeon.planning import adjust, is_known_again, make_plan, outlook
+from surgeon.planning import adjust, is_known_again, outlook
 
 if TYPE_CHECKING:
     from surgeon.schedules.schedule import Schedule
@@ -51,14 +51,21 @@ def catch_up(schedule: Schedule, model: Any, epoch: int, data: Any) -> None:
         "phase.rules)), "
     )
     if not all(map(is_known_again, rules)):
-        plan = make_plan(model, rules, data=data)
-        if plan.trainable_before != plan.trainable_after:
+        change = outlook(model, rules, data=data, choose=False)
+        if change.before != change.after or change.freezes:
+            statistics = f" and {_named(change.freezes)} still" if change.freezes else ""
             raise RuleError(
                 f"fit begins with epoch {epoch + 1} of a schedule whose phases before chose by values or by "
-                f"a predicate. They left {plan.trainable_after:,} parameters training, and of this model "
-                f"{plan.trainable_before:,} do. Go on with schedule.callback(backup=...), in place of "
+                f"a predicate. They left {change.after:,} parameters training{statistics}, and of this model "
+                f"{change.before:,} train. Go on with schedule.callback(backup=...), in place of "
                 "Keras's BackupAndRestore, or with a model that was saved as a .keras file; or "
                 f"{by_hand}which chooses anew"
+            )
+        if change.after < change.size:
+            warnings.warn(
+                f"fit begins with epoch {epoch + 1} of a schedule whose phases before chose by values or by "
+                "a predicate: what trains now is taken for what they chose",
+                stacklevel=3,
             )
         return
     change = outlook(model, rules, data=data)

@@ -331,7 +331,7 @@ def _meant(error: Exception, node: Node) -> str:
     if isinstance(error, AttributeError) and isinstance(error.obj, Node):
         if error.name in node.config:
             return f". Write node.config[{error.name!r}]"
-        return near_misses(str(error.name), [*node.config, *vars(node)])
+        return near_misses(str(error.name), {**node.config, **vars(node)})
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
         key = error.args[0]
         return (

@@ -122,7 +122,19 @@ def test_nor_what_a_predicate_did():
         fit(make(), schedule, first=1, last=2)
     model = make()
     sg.adjust(model, sg.freeze(few))
-    assert fit(model, schedule, first=1, last=2) == fit(make(), schedule, last=2)[1:]
+    with pytest.warns(UserWarning, match="what trains now is taken for what they chose"):
+        assert fit(model, schedule, first=1, last=2) == fit(make(), schedule, last=2)[1:]
+
+
+def test_nor_statistics_that_a_predicate_held():
+    held = sg.freeze(sg.where(lambda node: node.class_name == "BatchNormalization"), "gamma", stats=True)
+    schedule = sg.Schedule([sg.Phase(held), sg.Phase(sg.freeze("a"))])
+    model = sg.rewrite(make(), sg.freeze("bn", "gamma"))
+    model.compile("adam", "mse")
+    with pytest.raises(
+        sg.errors.RuleError, match=r"training and 'bn/moving_mean', 'bn/moving_variance' still"
+    ):
+        fit(model, schedule, first=1, last=2)
 
 
 def test_what_was_frozen_for_another_reason_is_not_taken_for_it():
@@ -144,9 +156,12 @@ def test_a_model_that_lived_through_them_goes_on(make_schedule, tmp_path):
     fit(model, make_schedule(), last=2)
     model.save(tmp_path / "m.keras")
     model = keras.saving.load_model(tmp_path / "m.keras")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="fit begins")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         assert fit(model, make_schedule(), first=2) == trained[2:]
+    said = [str(each.message) for each in told if "fit begins" in str(each.message)]
+    assert len(said) == (make_schedule in (BY_VALUES, SCHEDULES["growth at random"]))
+    assert all("what trains now is taken for what they chose" in text for text in said)
     assert_same_weights(dict(_weights(whole)), dict(_weights(model)))
 
 
