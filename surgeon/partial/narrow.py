@@ -14,6 +14,9 @@ from keras import ops
 from surgeon import _keras
 from surgeon.partial.gradients import vjp
 
+NARROW = 8
+"""One of so many outputs: with more, turning the result around costs more than it saves."""
+
 MANY = 128
 """Rows of a batch from which on turning the result around costs less than it saves."""
 
@@ -27,7 +30,7 @@ def of_product(inputs: Any, kernel: Any, upstream: Any) -> Any:
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
     count = _keras.static_size(inputs.shape[:-1])
-    is_narrow = 2 * kernel.shape[1] <= kernel.shape[0] and (count is None or count >= MANY)
+    is_narrow = NARROW * kernel.shape[1] <= kernel.shape[0] and (count is None or count >= MANY)
     is_one_kind = len({each.dtype for each in (inputs, kernel, upstream)}) == 1
     if not (is_narrow and is_one_kind and _keras.is_in_xla()):
         return vjp(lambda each: ops.matmul(inputs, each), kernel, upstream)
