@@ -107,14 +107,15 @@ def take_sorted(flat: Any, index: Any) -> Any:
 
 
 def take_inside(flat: Any, index: Any) -> Any:
-    """Return the elements of a flat tensor at positions that are inside, in the shape of `index`."""
+    """Return the elements of a flat tensor at positions that are inside, in the shape of `index`.
+
+    For what XLA compiles: TensorFlow and JAX. `keras.ops.take` looks for positions from the end, too.
+    """
     if keras.backend.backend() == "jax":
         return flat.at[index].get(mode="promise_in_bounds")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    import tensorflow as tf
 
-        return tf.gather(flat, index)
-    return flat[index]
+    return tf.gather(flat, index)
 
 
 def put_sorted(flat: Any, index: Any, values: Any) -> Any:

@@ -112,6 +112,7 @@ def test_the_values_stay_where_they_are(selection):
     tuned.train_on_batch(x, y)
     kernel = kernel_of(tuned)
     where = []
+    assert (kernel.ordinals is not None) == (selection == SELECTIONS[-1])
     for _ in range(12):
         tuned.train_on_batch(x, y)
         tuned.predict_on_batch(x)
