@@ -20,6 +20,7 @@ CORE = [
     "tests/partial/test_part.py tests/partial/test_loose_flags.py tests/partial/test_fast.py",
     "tests/partial/test_splitting.py tests/partial/test_assemble.py tests/partial/test_in_place.py",
     "tests/partial/test_in_place_calls.py tests/partial/test_blocks.py tests/partial/test_narrow.py",
+    "tests/partial/test_products.py tests/partial/test_choices.py",
     "tests/_keras",
     "tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
     "tests/partial/test_exactness.py -m 'not slow and not sweep'",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -194,19 +193,11 @@ def slot_bytes(model: Any) -> int:
 
 
 def peak_memory(case: str, variant: str, fraction: float, options: argparse.Namespace) -> int:
-    """Return the bytes that the model and a training step of it take at most, in a process of its own.
-
-    TensorFlow plans nothing: which operations run side by side differs from process to process, by a fifth
-    of the peak. There it is the median of three.
-    """
+    """Return the bytes that the model and training steps of it take at most, in a process of its own."""
     command = [sys.executable, str(Path(__file__).parent / "_step_memory.py"), case, variant, str(fraction)]
     command += ["--backend", options.backend, *(["--jit"] if options.jit else [])]
-    is_planned = options.jit or options.backend == "jax"
-    runs = [
-        subprocess.run(command, capture_output=True, text=True, check=True)
-        for _ in range(1 if is_planned else 3)
-    ]
-    return int(statistics.median(int(run.stdout.split()[-1]) for run in runs))
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(run.stdout.split()[-1])
 
 
 if __name__ == "__main__":

@@ -128,16 +128,22 @@ def put_sorted(flat: Any, index: Any, values: Any) -> Any:
     return lax.scatter(flat, index[:, None], values, numbers, **SOUND)
 
 
-def is_in_xla() -> bool:
-    """Whether XLA compiles what is computed here, as a part of what lies around it."""
+def is_in_xla_for_cpu() -> bool:
+    """Whether XLA compiles what is computed here, as a part of what lies around it, and for a CPU."""
+    if keras.backend.backend() == "torch" or not is_for_cpu():
+        return False
     if keras.backend.backend() == "jax":
         return True
-    if keras.backend.backend() != "tensorflow":
-        return False
     import tensorflow as tf
     from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
     return not tf.executing_eagerly() and bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def is_for_cpu() -> bool:
+    """Whether what is computed is computed on a CPU, where nobody says otherwise."""
+    device: str = keras.distribution.list_devices()[0]
+    return device.startswith("cpu")
 
 
 def barrier(tensor: Any) -> Any:

@@ -10,6 +10,9 @@ import contextlib
 from typing import Any
 
 import keras
+from keras import ops
+
+from surgeon._keras.compiling import is_in_xla_for_cpu, static_size
 
 
 def after(first: Any) -> contextlib.AbstractContextManager[Any]:
@@ -22,15 +25,22 @@ def after(first: Any) -> contextlib.AbstractContextManager[Any]:
 
 
 def held_back(tensor: Any, first: Any) -> Any:
-    """Return a tensor of JAX's for what has to wait until another one is computed; elsewhere nothing waits.
+    """Return a tensor for what XLA is to compute once another one is computed; elsewhere nothing waits.
 
     It costs nothing where what uses the tensor lays it out anew, as a convolution does, and a copy elsewhere.
     """
-    if keras.backend.backend() != "jax" or not first.size:
+    if not is_in_xla_for_cpu() or not static_size(first.shape):
         return tensor
-    from jax import lax, numpy
-
     # XLA removes barriers before it decides on an order. What it does not see is that this is always true.
-    bits = f"int{8 * first.dtype.itemsize}"
-    is_known = (lax.bitcast_convert_type(numpy.ravel(first)[0], bits) | 1) != 0
-    return lax.select(numpy.broadcast_to(is_known, tensor.shape), tensor, numpy.zeros_like(tensor))
+    is_known = (_bits(ops.reshape(first, (-1,))[0]) | 1) != 0
+    return ops.where(ops.broadcast_to(is_known, ops.shape(tensor)), tensor, ops.zeros_like(tensor))
+
+
+def _bits(number: Any) -> Any:
+    if keras.backend.backend() == "jax":
+        from jax import lax
+
+        return lax.bitcast_convert_type(number, f"int{8 * number.dtype.itemsize}")
+    import tensorflow as tf
+
+    return tf.bitcast(number, f"int{8 * number.dtype.size}")

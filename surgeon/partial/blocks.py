@@ -79,7 +79,8 @@ def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
     def one_block(block: Any, picked: Any) -> Any:
         first, end = ops.take(firsts, block), ops.take(begins, block + 1)
         some = ops.slice(rows, (np.int32(0), first), (count, height))
-        some = ops.reshape(ops.matmul(ops.transpose(some), results), (-1,))
+        # Laid out by rows first: see `products`.
+        some = ops.reshape(ops.matmul(_keras.barrier(ops.transpose(some)), results), (-1,))
 
         def one_stride(begin: Any, picked: Any) -> Any:
             at = ops.minimum(begin, trains - stride)

@@ -9,12 +9,12 @@ import keras
 from keras import ops
 
 from surgeon import _keras
-from surgeon.partial import calls, fast, narrow, splitting
+from surgeon.partial import calls, fast, splitting
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
 from surgeon.partial.layer import FAST_PATHS, SPLIT, PartialHost, named_partial
 from surgeon.partial.part import Part
-from surgeon.partial.products import input_gradient
+from surgeon.partial.products import input_gradient, kernel_gradient
 from surgeon.partial.spec import Spec
 
 SIDES: dict[int | None, fast.Side | None] = {0: "in", 1: "out", None: None}
@@ -35,7 +35,7 @@ class FastDense:
             x = splitting.multiply(inputs, kernel)
         else:
             side = SIDES[kernel.axis]
-            ways = input_gradient, narrow.of_product
+            ways = input_gradient, kernel_gradient
             x = fast.apply(ops.matmul, inputs, kernel, side, -1, None, *ways)
         if self.bias is not None:
             x = ops.add(x, self.bias)

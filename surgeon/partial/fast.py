@@ -61,7 +61,8 @@ def apply(
         groups: How many groups a convolution computes one by one; `None` for other operations.
         input_gradient: Of the inputs, the whole weight and the upstream gradient, where there is a faster way
             than the operation's own.
-        kernel_gradient: Likewise of the inputs, the trainable outputs and their upstream gradient.
+        kernel_gradient: Likewise of the inputs, a kernel or slices of it, and the upstream gradient, each cut
+            to what belongs to these.
     """
     stored = _keras.stored_dtype(variable)
     compute = _keras.autocast_dtype() or stored
@@ -114,22 +115,23 @@ class _Gradients:
     def of_elements(self, inputs: Any, whole: Any, index: Any, upstream: Any) -> Any:
         if self.operation is ops.matmul and blocks.pays(inputs, whole, index, upstream):
             return blocks.gradient_of_elements(inputs, index, upstream)
-        every = vjp(lambda kernel: self.operation(inputs, kernel), whole, upstream)
-        return assemble.gather(every, index, None)
+        return assemble.gather(self._of_kernel(inputs, whole, upstream), index, None)
 
     def of_slices(self, inputs: Any, slices: Any, index: Any, upstream: Any) -> Any:
         if self.side == "out":
             upstream = ops.take(upstream, index, axis=self.channel_axis)
         else:
             inputs = ops.take(inputs, self._reads(inputs, index), axis=self.channel_axis)
-        is_known = bool(_keras.static_size(inputs.shape[1:]))  # and there is something
-        if self.kernel_gradient is not None and self.side == "out" and is_known:
-            return self.kernel_gradient(inputs, slices, upstream)
         if self.groups == 1:
-            return vjp(lambda kernel: self.operation(inputs, kernel), slices, upstream)
+            return self._of_kernel(inputs, slices, upstream)
         of = grouped.group_of(self.variable.shape[-1], self.groups)
         of = ops.take(of, index) if self.side == "out" else of
         return grouped.kernel_gradient(self.operation, inputs, slices, upstream, self.groups, of)
+
+    def _of_kernel(self, inputs: Any, kernel: Any, upstream: Any) -> Any:
+        if self.kernel_gradient is not None:
+            return self.kernel_gradient(inputs, kernel, upstream)
+        return vjp(lambda each: self.operation(inputs, each), kernel, upstream)
 
     def _reads(self, inputs: Any, index: Any) -> Any:
         """Return which channels of the inputs the rows at `index` read."""

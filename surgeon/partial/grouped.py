@@ -36,7 +36,7 @@ def pays(variable: PartialVariable, groups: int, channel_axis: int) -> bool:
     # TensorFlow has no convolution of channels first on a CPU, except by XLA and in groups.
     if backend == "torch" or (backend == "tensorflow" and channel_axis == 1):
         return False
-    if keras.distribution.list_devices()[0].startswith("cpu"):
+    if _keras.is_for_cpu():
         return True
     trains, count = (int(v.shape[variable.axis]) for v in (variable.compact, variable))
     return groups * trains <= count

@@ -1,14 +1,16 @@
-"""The gradient of a kernel of few outputs, where XLA is slow with results that have few columns.
+"""The gradient of a kernel of few outputs, where a backend is slow with results that have few columns.
 
-On a CPU a product of `(1024, 256)` and `(256, 102)` takes it more than twice as long as the transposed one,
-and a convolution with 26 channels of output almost twice as long as one with 26 of input. So the gradient is
-computed with the outputs in front, and turned around. A barrier keeps XLA from undoing that.
+On a CPU a product of `(768, 4096)` and `(4096, 77)` takes XLA one and a half times as long as the transposed
+one, and a convolution with 26 channels of output almost twice as long as one with 26 of input. So the
+gradient is computed with the outputs in front, and turned around. A barrier keeps XLA from undoing that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 from surgeon import _keras
@@ -17,48 +19,61 @@ from surgeon.partial.gradients import vjp
 NARROW = 8
 """One of so many outputs: with more, turning the result around costs more than it saves."""
 
-MANY = 128
-"""Rows of a batch from which on turning the result around costs less than it saves."""
+MANY = 1024
+"""Rows of a batch from which on turning the result around costs less than it saves: what reads it next, an
+optimizer, reads it down its columns."""
 
 
-def of_product(inputs: Any, kernel: Any, upstream: Any) -> Any:
-    """Return the gradient of the kernel of `inputs @ kernel`.
+def pays(rows: int, kernel: Any) -> bool:
+    """Whether to compute the gradient of a matrix by `of_product`.
 
     Args:
-        inputs: Of shape `(..., inputs)`.
-        kernel: A matrix `(inputs, outputs)`.
-        upstream: The gradient of the product, of shape `(..., outputs)`.
+        rows: How many rows the batch has.
+        kernel: The matrix, of shape `(inputs, outputs)`.
     """
-    count = _keras.static_size(inputs.shape[:-1])
-    is_narrow = NARROW * kernel.shape[1] <= kernel.shape[0] and (count is None or count >= MANY)
-    is_one_kind = len({each.dtype for each in (inputs, kernel, upstream)}) == 1
-    if not (is_narrow and is_one_kind and _keras.is_in_xla()):
-        return vjp(lambda each: ops.matmul(inputs, each), kernel, upstream)
-    rows, results = (ops.reshape(each, (-1, each.shape[-1])) for each in (inputs, upstream))
+    return rows >= MANY and NARROW * int(kernel.shape[1]) <= int(kernel.shape[0])
+
+
+def of_product(rows: Any, results: Any) -> Any:
+    """Return the gradient of the kernel of `rows @ kernel`.
+
+    Args:
+        rows: Of shape `(rows, inputs)`.
+        results: The gradient of the product, of shape `(rows, outputs)`.
+    """
     return ops.transpose(_keras.barrier(ops.matmul(ops.transpose(results), rows)))
 
 
-def of_convolution(inputs: Any, kernel: Any, upstream: Any) -> Any:
-    """Return the gradient of the kernel of a convolution: padding `"same"`, strides of 1, channels last.
-
-    For JAX alone.
-
-    The gradient is a correlation of the inputs with the gradient of the result: here it is one of the latter
-    with the former, and so comes back to front.
+def pays_in_convolution(inputs: int, outputs: int) -> bool:
+    """Whether to compute the gradient of some outputs of a convolution's kernel by `of_convolution`.
 
     Args:
-        inputs: Of shape `(batch, *sides, inputs)`.
-        kernel: Of shape `(*window, inputs, outputs)`.
-        upstream: The gradient of the result, of shape `(batch, *sides, outputs)`.
+        inputs: How many inputs the kernel has.
+        outputs: How many outputs are meant. TensorFlow's own operation gains with few of them, XLA's always.
     """
-    from jax import lax
+    if keras.backend.backend() == "torch" or not _keras.is_for_cpu():
+        return False
+    return _keras.is_in_xla_for_cpu() or NARROW * outputs <= inputs
 
-    rank = len(kernel.shape) - 2
-    pads = [(size // 2, (size - 1) // 2) for size in kernel.shape[:-2]]
-    letters = "DHW"[-rank:]
-    numbers = (f"C{letters}N", f"I{letters}O", f"N{letters}C")
-    turned = lax.conv_general_dilated(upstream, inputs, (1,) * rank, pads, dimension_numbers=numbers)
-    return ops.transpose(
-        ops.flip(_keras.barrier(turned), axis=tuple(range(1, rank + 1))),
-        (*range(1, rank + 2), 0),
-    )
+
+def of_convolution(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Return the gradient of a convolution's kernel, as a function of inputs, kernel and upstream gradient.
+
+    It is a correlation of the inputs with the gradient of the result. Here the latter is correlated with the
+    former, as in the gradient of another kernel, which comes back to front.
+
+    Args:
+        operation: `(inputs, kernel)` to the result; channels last, padding `"same"`, strides and dilations of
+            1, and windows of odd sizes: others are padded by more on one side.
+    """
+
+    def gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
+        *window, depth, channels = kernel.shape
+        start = ops.zeros((*window, channels, depth), kernel.dtype)
+        turned = vjp(lambda other: operation(upstream, other), start, inputs)
+        if _keras.is_in_xla_for_cpu():
+            turned = _keras.barrier(turned)
+        sides = tuple(range(len(window)))
+        return ops.transpose(ops.flip(turned, axis=sides), (*sides, len(window) + 1, len(window)))
+
+    return gradient

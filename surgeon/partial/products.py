@@ -1,13 +1,28 @@
-"""Products of matrices, and their gradients where a backend has a slow way of its own."""
+"""The gradients of a product with a matrix, where a backend has a slow way of its own.
+
+On a CPU, XLA is slow with a matrix that it reads down its columns. So what is small is laid out anew before,
+or turned around behind; a barrier keeps XLA from making one operation of both again. Measured there, on JAX:
+the gradient of a kernel takes 0.5 to 1.0 of the time, that of the inputs 0.05 to 1.0.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from surgeon import _keras
+from surgeon.partial import narrow
 from surgeon.partial.gradients import vjp
+
+FEW = 256
+"""Rows of a batch up to which the gradient of the inputs is better turned around: with more, its own size
+counts for as much as the kernel's, which is what XLA lays out anew otherwise."""
+
+BATCH = 32
+"""Rows of a batch whose size is not known: what Keras takes where nobody says."""
 
 
 def input_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
@@ -18,9 +33,39 @@ def input_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
         kernel: A matrix `(inputs, outputs)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
-    if keras.backend.backend() != "tensorflow" or not inputs.dtype == kernel.dtype == upstream.dtype:
+    if not _are_one_kind(inputs, kernel, upstream):
+        return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
+    if _keras.is_in_xla_for_cpu():
+        if _rows(inputs) > FEW:
+            return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
+        turned = ops.matmul(kernel, ops.transpose(_as_matrix(upstream)))
+        return ops.reshape(ops.transpose(_keras.barrier(turned)), ops.shape(inputs))
+    if keras.backend.backend() != "tensorflow":
         return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
     import tensorflow as tf
 
     # On a CPU, a product with a matrix that lies transposed takes TensorFlow up to three times as long.
     return tf.einsum("...o,io->...i", upstream, kernel)
+
+
+def kernel_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
+    """Return the gradient of the kernel of `inputs @ kernel`; the arguments are those of `input_gradient`."""
+    if not (_are_one_kind(inputs, kernel, upstream) and _keras.is_in_xla_for_cpu()):
+        return vjp(lambda each: ops.matmul(inputs, each), kernel, upstream)
+    rows, results = _as_matrix(inputs), _as_matrix(upstream)
+    if narrow.pays(_rows(inputs), kernel):
+        return narrow.of_product(rows, results)
+    return ops.matmul(_keras.barrier(ops.transpose(rows)), results)
+
+
+def _are_one_kind(*tensors: Any) -> bool:
+    return len({each.dtype for each in tensors}) == 1
+
+
+def _as_matrix(tensor: Any) -> Any:
+    return ops.reshape(tensor, (-1, tensor.shape[-1]))
+
+
+def _rows(inputs: Any) -> int:
+    sizes: Sequence[int | None] = inputs.shape[:-1]
+    return _keras.static_size(BATCH if size is None else size for size in sizes) or 0

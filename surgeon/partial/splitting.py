@@ -15,8 +15,8 @@ from keras import ops
 
 from surgeon import _keras
 from surgeon.partial import assemble
-from surgeon.partial.gradients import Tensors, vjp, with_gradient
-from surgeon.partial.products import input_gradient
+from surgeon.partial.gradients import Tensors, with_gradient
+from surgeon.partial.products import input_gradient, kernel_gradient
 from surgeon.partial.variable import PartialVariable
 
 
@@ -55,7 +55,7 @@ def _back_by_columns(inputs: Any, compact: Any, base: Any, index: Any, upstream:
     to_inputs = ops.add(
         input_gradient(inputs, base, _without(upstream, index)), input_gradient(inputs, compact, some)
     )
-    return to_inputs, vjp(lambda kernel: ops.matmul(inputs, kernel), compact, some)
+    return to_inputs, kernel_gradient(inputs, compact, some)
 
 
 def _by_rows(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
@@ -67,7 +67,7 @@ def _back_by_rows(inputs: Any, compact: Any, base: Any, index: Any, upstream: An
     some = ops.take(inputs, index, axis=-1)
     frozen, trained = input_gradient(inputs, base, upstream), input_gradient(some, compact, upstream)
     to_inputs = assemble.scatter(frozen, trained, index, len(inputs.shape) - 1)
-    return to_inputs, vjp(lambda kernel: ops.matmul(some, kernel), compact, upstream)
+    return to_inputs, kernel_gradient(some, compact, upstream)
 
 
 def _without(tensor: Any, index: Any) -> Any:

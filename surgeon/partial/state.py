@@ -63,10 +63,9 @@ class PartialState(keras.layers.Layer):
                 mark = _keras.UNKNOWN
                 mark = make(f"{name}_seen", _constant(mark), shape=mark.shape, dtype="int32")
                 seen = _keras.Seen(mark)
-                if assemble.chooses(part):
-                    ordinals = make(
-                        f"{name}_ordinals", _constant(part.ordinals()), shape=part.shape, dtype="int32"
-                    )
+            if assemble.chooses(part):
+                given = _constant(part.ordinals())
+                ordinals = make(f"{name}_ordinals", given, shape=part.shape, dtype="int32")
         variable = PartialVariable(stock, part, owner, base, compact, index, start, seen, ordinals)
         carry_penalties(variable)
         self.held[name] = variable

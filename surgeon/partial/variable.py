@@ -86,7 +86,11 @@ class PartialVariable(_keras.ComposedVariable):
             if assembled is not None:
                 return assembled
         base = _keras.read(self.base)
-        return _keras.Exportable(base) if _keras.may_be_exported() else base
+        if _keras.may_be_exported():
+            return _keras.Exportable(base)
+        if self.ordinals is not None and keras.backend.backend() == "tensorflow":
+            return assemble.Choice(base, self._places())
+        return base
 
     def _places(self) -> Any:
         """Return where the trainable elements go, for `assemble.overwrite_in_place`."""

@@ -10,6 +10,7 @@ from keras import layers
 import surgeon as sg
 from surgeon import _keras
 from tests.helpers import same_bits, to_numpy
+from tests.partial.test_blocks import compiled
 
 ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="XLA plans the memory of a step on JAX")
 
@@ -21,6 +22,9 @@ def test_what_is_held_back_stays_as_it_is(value, dtype):
     first = keras.ops.convert_to_tensor(np.full((2, 3), value, dtype))
     assert same_bits(to_numpy(_keras.held_back(tensor, first)), to_numpy(tensor))
     assert _keras.held_back(tensor, first[:0]) is tensor
+    if keras.backend.backend() != "torch":
+        held = compiled(_keras.held_back, to_numpy(tensor), to_numpy(first))
+        assert same_bits(held, to_numpy(tensor))
     with _keras.after(first):
         assert same_bits(to_numpy(tensor + 0), to_numpy(tensor + 0))
 

@@ -1,0 +1,111 @@
+"""The gradients of a product are the same, however they are computed."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import surgeon as sg
+from surgeon import _keras
+from surgeon.partial import narrow, products
+from tests.helpers import to_numpy
+from tests.partial.test_blocks import BACKEND, WITH_XLA, compiled
+
+BATCHES = [(1,), (3,), (20, 10), (products.FEW,), (products.FEW + 1,), (narrow.MANY,), (2, narrow.MANY)]
+
+
+def numbers(*sizes):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=size).astype("float32") for size in sizes]
+
+
+def given(batch, outputs):
+    return numbers((*batch, 32), (32, outputs), (*batch, outputs))
+
+
+def assert_are_gradients(found, inputs, kernel, upstream):
+    """Compare the gradients of the inputs and of the kernel to numpy's."""
+    to_inputs, to_kernel = map(np.asarray, found)
+    rows, results = (each.reshape(-1, each.shape[-1]).astype("float64") for each in (inputs, upstream))
+    assert to_inputs.shape == inputs.shape
+    assert np.allclose(to_inputs, upstream @ kernel.T, rtol=1e-4, atol=1e-4)
+    assert np.allclose(to_kernel, rows.T @ results, rtol=1e-4, atol=1e-3)
+
+
+@WITH_XLA
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+@pytest.mark.parametrize("outputs", [1, 4, 9])
+def test_compiled(batch, outputs, monkeypatch):
+    arrays = given(batch, outputs)
+    shapes, barrier = [], _keras.barrier
+
+    def noting(tensor):
+        shapes.append(tuple(tensor.shape))
+        return barrier(tensor)
+
+    monkeypatch.setattr(_keras, "barrier", noting)
+    ways = products.input_gradient, products.kernel_gradient
+    assert_are_gradients([compiled(way, *arrays) for way in ways], *arrays)
+    rows = int(np.prod(batch))
+    turned = [(32, rows)] if rows <= products.FEW else []  # the gradient of the inputs
+    is_narrow = rows >= narrow.MANY and outputs <= 4
+    assert shapes == [*turned, (outputs, 32) if is_narrow else (32, rows)]
+
+
+@pytest.mark.parametrize("batch", [(3,), (2, 3, 5)], ids=str)
+def test_as_it_comes(batch):
+    arrays = given(batch, 4)
+    tensors = list(map(ops.convert_to_tensor, arrays))
+    ways = products.input_gradient, products.kernel_gradient
+    assert_are_gradients([to_numpy(way(*tensors)) for way in ways], *arrays)
+
+
+@WITH_XLA
+def test_tensors_of_several_kinds(monkeypatch):
+    arrays = given((3,), 4)
+
+    def mixed(way):
+        def call(inputs, kernel, upstream):
+            return ops.cast(way(ops.cast(inputs, "float16"), kernel, upstream), "float32")
+
+        return call
+
+    monkeypatch.setattr(_keras, "barrier", None)
+    found = [compiled(mixed(way), *arrays) for way in (products.input_gradient, products.kernel_gradient)]
+    for each, exact in zip(found, (arrays[2] @ arrays[1].T, arrays[0].T @ arrays[2]), strict=True):
+        assert np.allclose(each, exact, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow traces steps for batches of any size")
+@pytest.mark.parametrize("shape", [(32,), (None, 32)], ids=["flat", "sequences"])
+def test_a_batch_of_unknown_size(shape):
+    import tensorflow as tf
+
+    arrays = given((5, *[7] * (len(shape) - 1)), 4)
+    specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((32, 4)), tf.TensorSpec((None, *shape[:-1], 4))]
+    for way in (products.input_gradient, products.kernel_gradient):
+        function = tf.function(way, jit_compile=True, autograph=False, input_signature=specs)
+        known = compiled(way, *arrays)
+        assert np.allclose(function(*map(tf.constant, arrays)), known, rtol=1e-4, atol=1e-4)
+
+
+@WITH_XLA
+@pytest.mark.parametrize(
+    "selection", [sg.channels([1]), sg.rows([0, 3]), sg.elements(0.9, by="random")], ids=str
+)
+@pytest.mark.parametrize("rows", [4, 300])
+def test_a_compiled_step_is_that_of_a_step_that_is_not(selection, rows):
+    start = keras.Input((32,))
+    x = layers.Dense(32, activation="tanh")(start)
+    model = keras.Model(start, layers.Dense(3)(layers.Dense(32, name="d", activation="tanh")(x)))
+    (x, y), found = numbers((rows, 32), (rows, 3)), []
+    for way in ({"jit_compile": True}, {"run_eagerly": True}):
+        tuned = sg.rewrite(model, sg.train("d", kernel=selection))
+        tuned.compile(keras.optimizers.SGD(0.1), "mse", **way)
+        tuned.train_on_batch(x, y)
+        found.append([to_numpy(weight) for weight in tuned.weights])
+    for one, two in zip(*found, strict=True):
+        assert np.allclose(one, two, rtol=1e-4, atol=1e-5)
+    assert any((one != to_numpy(weight)).any() for one, weight in zip(found[0], model.weights, strict=False))
