@@ -38,7 +38,7 @@ def input_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
     if _keras.is_in_xla_for_cpu():
         if _rows(inputs) > FEW:
             return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
-        turned = ops.matmul(kernel, ops.transpose(_as_matrix(upstream)))
+        turned = ops.matmul(kernel, ops.transpose(_as_matrix(upstream, kernel.shape[1])))
         return ops.reshape(ops.transpose(_keras.barrier(turned)), ops.shape(inputs))
     if keras.backend.backend() != "tensorflow":
         return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
@@ -52,7 +52,7 @@ def kernel_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
     """Return the gradient of the kernel of `inputs @ kernel`; the arguments are those of `input_gradient`."""
     if not (_are_one_kind(inputs, kernel, upstream) and _keras.is_in_xla_for_cpu()):
         return vjp(lambda each: ops.matmul(inputs, each), kernel, upstream)
-    rows, results = _as_matrix(inputs), _as_matrix(upstream)
+    rows, results = _as_matrix(inputs, kernel.shape[0]), _as_matrix(upstream, kernel.shape[1])
     if narrow.pays(_rows(inputs), kernel):
         return narrow.of_product(rows, results)
     return ops.matmul(_keras.barrier(ops.transpose(rows)), results)
@@ -62,8 +62,9 @@ def _are_one_kind(*tensors: Any) -> bool:
     return len({each.dtype for each in tensors}) == 1
 
 
-def _as_matrix(tensor: Any) -> Any:
-    return ops.reshape(tensor, (-1, tensor.shape[-1]))
+def _as_matrix(tensor: Any, columns: int) -> Any:
+    # A step can be traced for tensors of which nothing is known.
+    return ops.reshape(tensor, (-1, columns))
 
 
 def _rows(inputs: Any) -> int:

@@ -78,23 +78,44 @@ def test_tensors_of_several_kinds(monkeypatch):
         assert np.allclose(each, exact, rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow traces steps for batches of any size")
-@pytest.mark.parametrize("shape", [(32,), (None, 32)], ids=["flat", "sequences"])
-def test_a_batch_of_unknown_size(shape):
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow traces steps for tensors of any size")
+@pytest.mark.parametrize("shape", [(32,), (None, 32), (None,)], ids=["flat", "sequences", "nothing is known"])
+def test_of_unknown_sizes(shape):
     import tensorflow as tf
 
     arrays = given((5, *[7] * (len(shape) - 1)), 4)
-    specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((32, 4)), tf.TensorSpec((None, *shape[:-1], 4))]
+    last = (None, *shape[:-1], None if shape == (None,) else 4)
+    specs = [tf.TensorSpec((None, *shape)), tf.TensorSpec((32, 4)), tf.TensorSpec(last)]
     for way in (products.input_gradient, products.kernel_gradient):
         function = tf.function(way, jit_compile=True, autograph=False, input_signature=specs)
         known = compiled(way, *arrays)
         assert np.allclose(function(*map(tf.constant, arrays)), known, rtol=1e-4, atol=1e-4)
 
 
+SELECTIONS = (sg.channels([1]), sg.rows([0, 3]), sg.elements(0.9, by="random"))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow traces steps for tensors of any size")
+@pytest.mark.parametrize("selection", SELECTIONS, ids=str)
+@pytest.mark.parametrize("rank", [2, 3])
+def test_fit_on_data_of_unknown_sizes(rank, selection):
+    import tensorflow as tf
+
+    (x,) = numbers((6, *[3] * (rank - 2), 8))
+    spec = tf.TensorSpec((None,) * rank)
+    data = tf.data.Dataset.from_generator(lambda: iter([(x, x)]), output_signature=(spec, spec))
+    start = keras.Input(x.shape[1:])
+    model = keras.Model(start, layers.Dense(8, name="d")(start))
+    tuned = sg.rewrite(model, sg.train("d", kernel=selection))
+    tuned.compile("sgd", "mse")
+    tuned.fit(data, shuffle=False, verbose=0)
+    kernel = tuned.get_layer("d").kernel
+    moved = to_numpy(kernel) != to_numpy(model.get_layer("d").kernel)
+    assert np.array_equal(moved, kernel.part.to_mask())
+
+
 @WITH_XLA
-@pytest.mark.parametrize(
-    "selection", [sg.channels([1]), sg.rows([0, 3]), sg.elements(0.9, by="random")], ids=str
-)
+@pytest.mark.parametrize("selection", SELECTIONS, ids=str)
 @pytest.mark.parametrize("rows", [4, 300])
 def test_a_compiled_step_is_that_of_a_step_that_is_not(selection, rows):
     start = keras.Input((32,))
