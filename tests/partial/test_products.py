@@ -107,7 +107,7 @@ def test_fit_on_data_of_unknown_sizes(rank, selection):
     start = keras.Input(x.shape[1:])
     model = keras.Model(start, layers.Dense(8, name="d")(start))
     tuned = sg.rewrite(model, sg.train("d", kernel=selection))
-    tuned.compile("sgd", "mse")
+    tuned.compile("sgd", "mse", jit_compile=True)
     tuned.fit(data.repeat(), steps_per_epoch=1, shuffle=False, verbose=0)
     kernel = tuned.get_layer("d").kernel
     moved = to_numpy(kernel) != to_numpy(model.get_layer("d").kernel)
