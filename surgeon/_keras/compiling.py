@@ -137,7 +137,11 @@ def is_in_xla_for_cpu() -> bool:
     import tensorflow as tf
     from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
-    return not tf.executing_eagerly() and bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    # What `vectorized_map` goes through knows no barriers.
+    return bool(GraphOrParentsInXlaContext(graph)) and "loop_body" not in graph.get_name_scope()
 
 
 def is_for_cpu() -> bool:

@@ -38,14 +38,13 @@ class FastConv:
             return stock(inputs, kernel)
         if self.groups == 1 and _are_most(variable):
             return stock(inputs, kernel)
-        turned = narrow.of_convolution(stock) if side == "out" and self._is_turned(inputs, variable) else None
+        turned = narrow.of_convolution(stock) if side == "out" and self._is_turned(variable) else None
         return fast.apply(stock, inputs, variable, side, channel_axis, self.groups, kernel_gradient=turned)
 
-    def _is_turned(self: Any, inputs: Any, variable: PartialVariable) -> bool:
+    def _is_turned(self: Any, variable: PartialVariable) -> bool:
         is_plain = {*self.strides, *self.dilation_rate, self.groups} == {1}
         is_even = not all(size % 2 for size in self.kernel_size)
-        has_places = bool(_keras.static_size(inputs.shape[1:]))  # there may be none at all
-        if not is_plain or is_even or not has_places:
+        if not is_plain or is_even:
             return False
         if (self.padding, self.data_format) != ("same", "channels_last"):
             return False

@@ -53,6 +53,9 @@ class PartialVariable(_keras.ComposedVariable):
             base.assigned = base.restored = seen.forget
         if ordinals is not None:
             index.restored = self._count
+            # On JAX each step sets all variables anew, and what holds an index there holds its ordinals, too.
+            if keras.backend.backend() == "tensorflow":
+                index.assigned = self._count
 
     @property
     def part(self) -> Part:
@@ -122,7 +125,8 @@ class PartialVariable(_keras.ComposedVariable):
         """
         whole = self.assembled()
         self.index.assign(index)
-        self._count()
+        if self.index.assigned is None:
+            self._count()
         self.assign(whole)
 
     def _count(self) -> None:

@@ -71,3 +71,36 @@ def test_other_elements_are_chosen_after_the_selection_has_moved(tmp_path):
     tuned.train_on_batch(x, y)
     moved = (to_numpy(kernel) != first).reshape(-1)
     assert np.flatnonzero(moved).tolist() == list(range(14))
+
+
+@pytest.mark.parametrize("with_ordinals", [True, False])
+def test_a_state_tree_brings_its_elements_along(with_ordinals):
+    """Trees that were written on JAX have no ordinals of small weights."""
+    source, tuned = (
+        sg.rewrite(model_of(), sg.train("d", kernel=sg.elements(list(range(first, first + 14)))))
+        for first in (0, 8)
+    )
+    x, y = data()
+    for model in (source, tuned):
+        model.compile("sgd", "mse")
+        model.train_on_batch(x, y)
+    tree = source.get_state_tree(value_format="numpy_array")
+    if not with_ordinals:
+        _without_ordinals(tree)
+    tuned.set_state_tree(tree)
+    kernel = tuned.get_layer("d").kernel
+    assert kernel.part.index.tolist() == list(range(14))
+    before = to_numpy(kernel)
+    assert same_bits(before, to_numpy(source.get_layer("d").kernel))
+    assert_same_outputs(tuned(x), source(x))
+    tuned.train_on_batch(x, y)
+    moved = (to_numpy(kernel) != before).reshape(-1)
+    assert np.flatnonzero(moved).tolist() == list(range(14))
+
+
+def _without_ordinals(tree):
+    for name in list(tree):
+        if name.endswith("_ordinals"):
+            del tree[name]
+        elif isinstance(tree[name], dict):
+            _without_ordinals(tree[name])

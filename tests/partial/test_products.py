@@ -92,6 +92,43 @@ def test_of_unknown_sizes(shape):
         assert np.allclose(function(*map(tf.constant, arrays)), known, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow traces steps for batches of any size")
+@pytest.mark.parametrize("steps, is_turned", [(products.FEW // products.BATCH, True), (20, False)])
+def test_a_batch_of_unknown_size_counts_as_one_of_the_usual_size(steps, is_turned, monkeypatch):
+    import tensorflow as tf
+
+    shapes, barrier = [], _keras.barrier
+    monkeypatch.setattr(_keras, "barrier", lambda each: shapes.append(each.shape) or barrier(each))  # type: ignore[func-returns-value]
+    specs = [tf.TensorSpec((None, steps, size)) for size in (32, 4)]
+    function = tf.function(products.input_gradient, jit_compile=True, autograph=False)
+    function.get_concrete_function(specs[0], tf.TensorSpec((32, 4)), specs[1])
+    assert bool(shapes) == is_turned
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow's vectorized_map")
+@pytest.mark.parametrize("make", [lambda: layers.Dense(4), lambda: layers.Conv1D(4, 3, padding="same")])
+def test_gradients_by_example_are_vectorized(make):
+    import tensorflow as tf
+
+    start = keras.Input((5, 16))
+    subject = make()
+    subject.name = "d"
+    tuned = sg.rewrite(keras.Model(start, subject(start)), sg.train("d", kernel=sg.channels([1])))
+    compact = tuned.get_layer("d").kernel.compact
+
+    def one(example):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tuned(example[None]) ** 2)
+        return tape.gradient(loss, compact.value)
+
+    def every(examples):
+        return tf.vectorized_map(one, examples, fallback_to_while_loop=False)
+
+    (x,) = numbers((3, 5, 16))
+    expected = np.stack([one(tf.constant(each)).numpy() for each in x])
+    assert np.allclose(compiled(every, x), expected, rtol=1e-4, atol=1e-4)
+
+
 SELECTIONS = (sg.channels([1]), sg.rows([0, 3]), sg.elements(0.9, by="random"))
 
 
