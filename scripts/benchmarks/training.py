@@ -193,11 +193,16 @@ def slot_bytes(model: Any) -> int:
 
 
 def peak_memory(case: str, variant: str, fraction: float, options: argparse.Namespace) -> int:
-    """Return the bytes that the model and training steps of it take at most, in a process of its own."""
+    """Return the bytes that the model and training steps of it take at most, in processes of their own.
+
+    On TensorFlow in the worst of three: whether two operations, or two batches, meet is chance.
+    """
     command = [sys.executable, str(Path(__file__).parent / "_step_memory.py"), case, variant, str(fraction)]
     command += ["--backend", options.backend, *(["--jit"] if options.jit else [])]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(run.stdout.split()[-1])
+    return max(
+        int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+        for _ in range(1 if options.backend == "jax" else 3)
+    )
 
 
 if __name__ == "__main__":
