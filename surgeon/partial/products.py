@@ -33,19 +33,16 @@ def input_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
         kernel: A matrix `(inputs, outputs)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
-    if not _are_one_kind(inputs, kernel, upstream):
-        return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
-    if _keras.is_in_xla_for_cpu():
-        if _rows(inputs) > FEW:
-            return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
+    is_one_kind = _are_one_kind(inputs, kernel, upstream)
+    if is_one_kind and _keras.is_in_xla_for_cpu() and _rows(inputs) <= FEW:
         turned = ops.matmul(kernel, ops.transpose(_as_matrix(upstream, kernel.shape[1])))
         return ops.reshape(ops.transpose(_keras.barrier(turned)), ops.shape(inputs))
-    if keras.backend.backend() != "tensorflow":
-        return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
-    import tensorflow as tf
+    if is_one_kind and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-    # On a CPU, a product with a matrix that lies transposed takes TensorFlow up to three times as long.
-    return tf.einsum("...o,io->...i", upstream, kernel)
+        # On a CPU, a product with a matrix that lies transposed takes TensorFlow up to three times as long.
+        return tf.einsum("...o,io->...i", upstream, kernel)
+    return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
 
 
 def kernel_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
