@@ -49,13 +49,26 @@ def compiled_in_graph(function: Callable[..., Any], *tensors: Any) -> Any:
     XLA leaves out what nobody reads, and computes the gradient of a convolution's kernel in half to a
     quarter of the time. What is computed may differ in the last bit, so: for gradients alone.
     """
-    if keras.backend.backend() != "tensorflow" or not xla_helps():
+    if not compiles_in_graph():
         return function(*tensors)
     import tensorflow as tf
 
-    if tf.executing_eagerly():  # it would be compiled in every step
-        return function(*tensors)
     return tf.function(function, jit_compile=True, autograph=False)(*tensors)
+
+
+def compiles_in_graph() -> bool:
+    """Whether `compiled_in_graph` compiles what it is given here."""
+    if keras.backend.backend() != "tensorflow" or not xla_helps():
+        return False
+    import tensorflow as tf
+
+    # In no graph it would be compiled in every step.
+    return not tf.executing_eagerly() and not _is_vectorized(tf.compat.v1.get_default_graph())
+
+
+def _is_vectorized(graph: Any) -> bool:
+    """Whether `vectorized_map` goes through what is computed here: it knows no barriers, for one."""
+    return "loop_body" in graph.get_name_scope()
 
 
 @cache
@@ -140,8 +153,7 @@ def is_in_xla_for_cpu() -> bool:
     if tf.executing_eagerly():
         return False
     graph = tf.compat.v1.get_default_graph()
-    # What `vectorized_map` goes through knows no barriers.
-    return bool(GraphOrParentsInXlaContext(graph)) and "loop_body" not in graph.get_name_scope()
+    return bool(GraphOrParentsInXlaContext(graph)) and not _is_vectorized(graph)
 
 
 def is_for_cpu() -> bool:

@@ -1,4 +1,4 @@
-"""The gradient of single elements of a large matrix on JAX, without one of the whole matrix.
+"""The gradient of single elements of a large matrix where XLA computes it, without one of the whole matrix.
 
 That would be new memory of the matrix's size. If it is much, that costs as much time on a CPU as computing
 it: the system zeroes it page by page. So a few rows of it are computed at a time, and what trains is picked
@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from surgeon import _keras
+from surgeon.partial.gradients import Tensors, with_gradient
 
 BLOCK, STRIDE = 2**20, 2**16
 """Elements of the gradient that are computed at a time, and that are picked out at a time."""
@@ -27,27 +28,45 @@ before: `DEFAULT_MMAP_THRESHOLD_MAX` of glibc. Less is not worth a loop."""
 
 def pays(inputs: Any, kernel: Any, index: Any, upstream: Any) -> bool:
     """Whether to compute the gradient of the elements of a kernel at `index` in blocks."""
-    if keras.backend.backend() != "jax" or not _keras.static_size(inputs.shape):
+    if not (_keras.is_in_xla_for_cpu() or _keras.compiles_in_graph()):
         return False
-    is_one_kind = len({each.dtype for each in (inputs, kernel, upstream)}) == 1
+    if keras.backend.backend() == "jax" and not _keras.static_size(inputs.shape):
+        return False
+    kinds = {keras.backend.standardize_dtype(each.dtype) for each in (inputs, kernel, upstream)}
     size = math.prod(kernel.shape) + index.shape[0]
-    return is_one_kind and size * kernel.dtype.itemsize > MUCH
+    return len(kinds) == 1 and size * np.dtype(*kinds).itemsize > MUCH
 
 
-def gradient_of_elements(inputs: Any, index: Any, upstream: Any) -> Any:
+def gradient_of_elements(inputs: Any, kernel: Any, index: Any, upstream: Any) -> Any:
     """Return the elements at `index` of the gradient of the kernel of `inputs @ kernel`.
 
     Args:
         inputs: Of shape `(..., inputs)`.
-        index: Sorted positions in the kernel `(inputs, outputs)` in C order, an int32 tensor of shape `(k,)`.
+        kernel: A matrix `(inputs, outputs)`.
+        index: Sorted positions in it, in C order, an int32 tensor of shape `(k,)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
-    rows, results = (ops.reshape(each, (-1, each.shape[-1])) for each in (inputs, upstream))
-    return _differentiable()(rows, results, index)
+    # A step can be traced for tensors of which nothing is known.
+    rows, results = ops.reshape(inputs, (-1, kernel.shape[0])), ops.reshape(upstream, (-1, kernel.shape[1]))
+    if keras.backend.backend() == "jax":
+        return _on_jax()(rows, results, index)
+
+    def forward(rows: Any, results: Any, index: Any) -> tuple[Any, Tensors]:
+        return _keras.compiled_in_graph(pick_in_blocks, rows, results, index), (rows, results, index)
+
+    return with_gradient(forward, _back, (rows, results), (index,))
+
+
+def _back(saved: Tensors, upstream: Any) -> Tensors:
+    """Return the gradient of a gradient. A loop of as many rounds as there turn out to be has none."""
+    rows, results, index = saved
+    whole = ops.zeros((rows.shape[1] * results.shape[1],), upstream.dtype)
+    whole = ops.reshape(_keras.put_sorted(whole, index, upstream), (rows.shape[1], results.shape[1]))
+    return ops.matmul(results, ops.transpose(whole)), ops.matmul(rows, whole)
 
 
 @cache
-def _differentiable() -> Any:
+def _on_jax() -> Any:
     import jax
 
     # Compiled by itself, or without a function around each call would be compiled anew.
@@ -55,7 +74,7 @@ def _differentiable() -> Any:
 
     @picked.defjvp
     def along(values: Any, tangents: Any) -> Any:
-        # Linear in both. A loop of as many rounds as there turn out to be has no gradient.
+        # Linear in both.
         rows, results, index = values
         return picked(*values), _pick(tangents[0], results, index) + _pick(rows, tangents[1], index)
 
@@ -68,7 +87,8 @@ def _pick(rows: Any, results: Any, index: Any) -> Any:
 
 def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
     """Return the elements at `index` of `transposed rows @ results`, bit for bit; no gradient is defined."""
-    (count, inputs), outputs, trains = rows.shape, results.shape[1], index.shape[0]
+    inputs, outputs, trains = rows.shape[1], results.shape[1], index.shape[0]
+    count = ops.shape(rows)[0]  # how many is not always known before XLA compiles
     height = max(1, min(inputs, BLOCK // outputs))
     stride = min(STRIDE, trains)
     firsts = np.arange(0, inputs, height, dtype="int32")

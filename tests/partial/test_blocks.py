@@ -17,6 +17,7 @@ from tests.zoo import jitter
 
 BACKEND = keras.backend.backend()
 WITH_XLA = pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has no XLA here")
+ON_TENSORFLOW = pytest.mark.skipif(BACKEND != "tensorflow", reason="for TensorFlow alone")
 ON_JAX = pytest.mark.skipif(BACKEND != "jax", reason="for JAX alone")
 
 
@@ -55,24 +56,56 @@ def test_in_blocks_of_any_size_nothing_is_left_out(count, inputs, outputs, block
     assert np.array_equal(found, (rows.T @ results).reshape(-1)[index])
 
 
-@ON_JAX
-def test_its_own_gradient_is_that_of_the_whole(monkeypatch):
-    import jax
-
+@pytest.fixture
+def product(monkeypatch):
+    """Return inputs, the gradient of a result, positions and weights, for a kernel of 9 x 11."""
     monkeypatch.setattr(blocks, "BLOCK", 60)
     rng = np.random.default_rng(0)
     rows, results, weights = (rng.normal(size=size).astype("float32") for size in ((4, 9), (4, 11), (50,)))
-    index = np.sort(rng.choice(99, 50, replace=False)).astype("int32")
+    return rows, results, np.sort(rng.choice(99, 50, replace=False)).astype("int32"), weights
 
-    def slopes(function):
+
+def in_blocks(rows, results, index):
+    return blocks.gradient_of_elements(rows, keras.ops.zeros((9, 11)), index, results)
+
+
+@ON_JAX
+def test_its_own_gradient_is_that_of_the_whole(product):
+    import jax
+
+    rows, results, index, weights = product
+
+    def slopes(way):
         def loss(rows, results):
-            return (function(rows, results) * np.sin(weights)).sum()
+            return (way(rows, results, index) * np.sin(weights)).sum()
 
         along = jax.jvp(lambda rows: loss(rows, results), (rows,), (rows,))
         return [*jax.jit(jax.grad(loss, argnums=(0, 1)))(rows, results), *along]
 
-    found = slopes(lambda rows, results: blocks.gradient_of_elements(rows, index, results))
-    expected = slopes(lambda rows, results: whole(rows, results, index))
+    same(slopes(in_blocks), slopes(whole))
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
+def test_its_own_gradient_is_that_of_the_whole_in_a_graph(product, jit):
+    import tensorflow as tf
+
+    rows, results, index, weights = map(tf.constant, product)
+
+    def slopes(way):
+        @tf.function(jit_compile=jit, autograph=False)
+        def gradient():
+            with tf.GradientTape() as tape:
+                tape.watch([rows, results])
+                loss = tf.reduce_sum(way(rows, results, index) * tf.sin(weights))
+            return tape.gradient(loss, [rows, results])
+
+        return gradient()
+
+    same(slopes(in_blocks), slopes(whole))
+
+
+def same(found, expected):
     for one, two in zip(found, expected, strict=True):
         assert np.allclose(one, two, rtol=1e-4, atol=1e-5)
         assert np.abs(one).max() > 0.1
@@ -89,13 +122,20 @@ def test_where_numbers_of_python_have_64_bits(dtype, monkeypatch):
     index = np.array([0, 5, 40, 98], "int32")
     with jax.enable_x64(True):
         given = [jax.numpy.asarray(each) for each in (rows, index, results)]
-        assert np.array_equal(blocks.gradient_of_elements(*given), (rows.T @ results).reshape(-1)[index])
+        assert np.array_equal(
+            blocks.gradient_of_elements(given[0], np.zeros((9, 11)), *given[1:]),
+            (rows.T @ results).reshape(-1)[index],
+        )
 
 
-@ON_JAX
+JITS = [False, True] if BACKEND == "tensorflow" else ["auto"]
+
+
+@WITH_XLA
+@pytest.mark.parametrize("jit", JITS)
 @pytest.mark.parametrize("share", [0.1, 0.9])
 @pytest.mark.parametrize("shape", [(512,), (3, 512)], ids=["flat", "sequences"])
-def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, share, shape):
+def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, share, shape, jit):
     start = keras.Input(shape)
     model = jitter(keras.Model(start, layers.Dense(512, name="d")(layers.Dense(512)(start))))
     selection = sg.elements(share, by="random", seed=1)
@@ -112,7 +152,7 @@ def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, shar
     for pays in (blocks.pays, lambda *_: False):
         monkeypatch.setattr(blocks, "pays", pays)
         tuned = sg.rewrite(model, sg.train("d", kernel=selection))
-        tuned.compile(keras.optimizers.SGD(0.1), "mse")
+        tuned.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit)
         x = np.random.default_rng(2).normal(size=(6, *shape)).astype("float32")
         tuned.fit(x, x, epochs=2, batch_size=4, shuffle=False, verbose=0)
         found.append(to_numpy(tuned.get_layer("d").kernel))
@@ -122,7 +162,7 @@ def test_a_step_of_a_large_layer_goes_this_way_and_is_the_same(monkeypatch, shar
     assert (one != to_numpy(model.get_layer("d").kernel)).mean() == pytest.approx(share, abs=0.01)
 
 
-def test_only_where_all_sizes_are_known(monkeypatch):
+def test_only_where_xla_computes_it_and_it_is_much(monkeypatch):
     rows, kernel, results = (np.zeros(size, "float32") for size in ((2, 512), (512, 512), (2, 512)))
     given = [keras.ops.convert_to_tensor(each) for each in (rows, kernel, np.zeros(9, "int32"), results)]
     assert not blocks.pays(*given), "less than the system zeroes each time"
@@ -132,3 +172,46 @@ def test_only_where_all_sizes_are_known(monkeypatch):
     assert not blocks.pays(keras.ops.cast(given[0], "float16"), *given[1:])
     assert _keras.static_size((2, 3)) == 6
     assert _keras.static_size((None, 3)) is None
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
+def test_in_a_graph_of_batches_of_any_size(monkeypatch, jit):
+    import tensorflow as tf
+
+    monkeypatch.setattr(blocks, "MUCH", 0)
+    kernel, index = tf.zeros((3, 4)), tf.constant([1, 5, 6, 11])
+
+    @tf.function(
+        jit_compile=jit, autograph=False, input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)],
+        reduce_retracing=True,
+    )  # fmt: skip
+    def pick(rows, results):
+        assert blocks.pays(rows, kernel, index, results)
+        return blocks.gradient_of_elements(rows, kernel, index, results)
+
+    for sizes in ((5,), (2, 5), (0,)):
+        rows, results = (np.random.default_rng(0).normal(size=(*sizes, last)) for last in (3, 4))
+        expected = rows.reshape(-1, 3).T @ results.reshape(-1, 4)
+        found = pick(rows.astype("float32"), results.astype("float32"))
+        assert np.allclose(found, expected.reshape(-1)[index], atol=1e-5)
+
+
+@ON_TENSORFLOW
+def test_not_in_what_goes_through_many_examples_at_once(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(blocks, "MUCH", 0)
+    paid = []
+    given = tf.ones((5, 2, 3)), tf.ones((5, 2, 4))
+
+    @tf.function
+    def all_of():
+        def one(pair):
+            paid.append(blocks.pays(pair[0], tf.zeros((3, 4)), tf.constant([1, 5]), pair[1]))
+            return pair[0]
+
+        return tf.vectorized_map(one, given)
+
+    all_of()
+    assert paid == [False]
