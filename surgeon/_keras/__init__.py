@@ -60,6 +60,7 @@ from surgeon._keras.in_place import (
     Seen,
     Target,
     can_write_in_place,
+    is_in_step,
     may_be_exported,
     may_be_written,
 )
@@ -168,6 +169,7 @@ __all__ = [
     "is_for_cpu",
     "is_functional_like",
     "is_immutable",
+    "is_in_step",
     "is_in_xla_for_cpu",
     "is_plain_graph",
     "is_readable",

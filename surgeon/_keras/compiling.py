@@ -63,11 +63,14 @@ def compiles_in_graph() -> bool:
     import tensorflow as tf
 
     # In no graph it would be compiled in every step.
-    return not tf.executing_eagerly() and not _is_vectorized(tf.compat.v1.get_default_graph())
+    return not tf.executing_eagerly() and not is_vectorized(tf.compat.v1.get_default_graph())
 
 
-def _is_vectorized(graph: Any) -> bool:
-    """Whether `vectorized_map` goes through what is computed here: it knows no barriers, for one."""
+def is_vectorized(graph: Any) -> bool:
+    """Whether `vectorized_map` goes through what is computed in a graph here.
+
+    Its body has no graph of its own. What it writes cannot be vectorized, and no barrier either.
+    """
     return "loop_body" in graph.get_name_scope()
 
 
@@ -153,7 +156,7 @@ def is_in_xla_for_cpu() -> bool:
     if tf.executing_eagerly():
         return False
     graph = tf.compat.v1.get_default_graph()
-    return bool(GraphOrParentsInXlaContext(graph)) and not _is_vectorized(graph)
+    return bool(GraphOrParentsInXlaContext(graph)) and not is_vectorized(graph)
 
 
 def is_for_cpu() -> bool:

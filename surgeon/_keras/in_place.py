@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from surgeon._keras.compiling import LARGE, xla_helps
+from surgeon._keras.compiling import LARGE, is_vectorized, xla_helps
 from surgeon._keras.digest import UNKNOWN, mark
 from surgeon._keras.names import backend
 
@@ -33,16 +33,21 @@ def can_write_in_place(variable: Any) -> bool:
 
     Nowhere else, because a function of somebody's own may be exported, and then must not write.
     """
-    is_large = keras.backend.backend() == "tensorflow" and may_be_written(tuple(variable._shape))
-    if not is_large or backend.in_stateless_scope() or not xla_helps():
+    if not may_be_written(tuple(variable._shape)) or backend.in_stateless_scope() or not is_in_step():
         return False
     import tensorflow as tf
 
-    if tf.executing_eagerly() or tf.distribute.has_strategy():
+    return xla_helps() and not tf.distribute.has_strategy()
+
+
+def is_in_step() -> bool:
+    """Whether TensorFlow traces a step of `fit`, `evaluate` or `predict` here, and no loop within."""
+    if keras.backend.backend() != "tensorflow":
         return False
+    import tensorflow as tf
+
     graph = tf.compat.v1.get_default_graph()
-    # A body of `vectorized_map` has no graph of its own, and what it writes cannot be vectorized.
-    return getattr(graph, "name", "") in STEPS and "loop_body" not in graph.get_name_scope()
+    return getattr(graph, "name", "") in STEPS and not is_vectorized(graph)
 
 
 def may_be_exported() -> bool:

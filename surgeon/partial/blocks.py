@@ -28,13 +28,19 @@ before: `DEFAULT_MMAP_THRESHOLD_MAX` of glibc. Less is not worth a loop."""
 
 def pays(inputs: Any, kernel: Any, index: Any, upstream: Any) -> bool:
     """Whether to compute the gradient of the elements of a kernel at `index` in blocks."""
-    if not (_keras.is_in_xla_for_cpu() or _keras.compiles_in_graph()):
+    if not (_keras.is_in_xla_for_cpu() or _is_compiled_in_step(inputs)):
         return False
     if keras.backend.backend() == "jax" and not _keras.static_size(inputs.shape):
         return False
     kinds = {keras.backend.standardize_dtype(each.dtype) for each in (inputs, kernel, upstream)}
     size = math.prod(kernel.shape) + index.shape[0]
     return len(kinds) == 1 and size * np.dtype(*kinds).itemsize > MUCH
+
+
+def _is_compiled_in_step(inputs: Any) -> bool:
+    # A function of somebody's own may be converted, for a runtime that knows nothing of XLA's. And each size
+    # is compiled anew: those of batches are few, the lengths of sequences many.
+    return _keras.is_in_step() and _keras.compiles_in_graph() and None not in inputs.shape[1:]
 
 
 def gradient_of_elements(inputs: Any, kernel: Any, index: Any, upstream: Any) -> Any:
@@ -52,7 +58,9 @@ def gradient_of_elements(inputs: Any, kernel: Any, index: Any, upstream: Any) ->
         return _on_jax()(rows, results, index)
 
     def forward(rows: Any, results: Any, index: Any) -> tuple[Any, Tensors]:
-        return _keras.compiled_in_graph(pick_in_blocks, rows, results, index), (rows, results, index)
+        # A tape that records gradients would ask for that of the loop, too, which is not wanted: see `_back`.
+        alone = map(ops.stop_gradient, (rows, results))
+        return _keras.compiled_in_graph(pick_in_blocks, *alone, index), (rows, results, index)
 
     return with_gradient(forward, _back, (rows, results), (index,))
 

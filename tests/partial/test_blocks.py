@@ -86,21 +86,27 @@ def test_its_own_gradient_is_that_of_the_whole(product):
 
 
 @ON_TENSORFLOW
+@pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
-def test_its_own_gradient_is_that_of_the_whole_in_a_graph(product, jit):
+def test_its_own_gradient_is_that_of_the_whole_in_a_graph(product, jit, persistent):
     import tensorflow as tf
 
     rows, results, index, weights = map(tf.constant, product)
 
     def slopes(way):
         @tf.function(jit_compile=jit, autograph=False)
-        def gradient():
-            with tf.GradientTape() as tape:
-                tape.watch([rows, results])
-                loss = tf.reduce_sum(way(rows, results, index) * tf.sin(weights))
-            return tape.gradient(loss, [rows, results])
+        def gradients():
+            with tf.GradientTape(persistent=persistent) as outer:
+                outer.watch([rows, results])
+                with tf.GradientTape(persistent=persistent) as tape:
+                    tape.watch([rows, results])
+                    picked = way(rows, results, index)
+                    loss = tf.reduce_sum(picked * picked * tf.sin(weights))
+                first = tape.gradient(loss, [rows, results])
+                total = sum(tf.reduce_sum(each**2) for each in first)
+            return *first, *outer.gradient(total, [rows, results])
 
-        return gradient()
+        return gradients()
 
     same(slopes(in_blocks), slopes(whole))
 
@@ -174,27 +180,94 @@ def test_only_where_xla_computes_it_and_it_is_much(monkeypatch):
     assert _keras.static_size((None, 3)) is None
 
 
+def traced(function, *signature, jit=False):
+    """Return a graph of the name that Keras's steps have, or of another if it is a function of one's own."""
+    import tensorflow as tf
+
+    specs = [tf.TensorSpec(shape) for shape in signature]
+    return tf.function(function, input_signature=specs, jit_compile=jit, autograph=False)
+
+
 @ON_TENSORFLOW
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
-def test_in_a_graph_of_batches_of_any_size(monkeypatch, jit):
+def test_in_a_step_of_batches_of_any_size(monkeypatch, jit):
     import tensorflow as tf
 
     monkeypatch.setattr(blocks, "MUCH", 0)
     kernel, index = tf.zeros((3, 4)), tf.constant([1, 5, 6, 11])
 
-    @tf.function(
-        jit_compile=jit, autograph=False, input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)],
-        reduce_retracing=True,
-    )  # fmt: skip
-    def pick(rows, results):
+    def one_step_on_data(rows, results):
         assert blocks.pays(rows, kernel, index, results)
         return blocks.gradient_of_elements(rows, kernel, index, results)
 
-    for sizes in ((5,), (2, 5), (0,)):
-        rows, results = (np.random.default_rng(0).normal(size=(*sizes, last)) for last in (3, 4))
+    pick = traced(one_step_on_data, (None, 2, 3), (None, 2, 4), jit=jit)
+    for count in (5, 2, 0):
+        rows, results = (np.random.default_rng(0).normal(size=(count, 2, last)) for last in (3, 4))
         expected = rows.reshape(-1, 3).T @ results.reshape(-1, 4)
         found = pick(rows.astype("float32"), results.astype("float32"))
         assert np.allclose(found, expected.reshape(-1)[index], atol=1e-5)
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize(
+    ("name", "shape", "jit", "pays"),
+    [
+        ("one_step_on_data", (None, 2, 3), False, True),
+        ("one_step_on_data", (None, None, 3), False, False),
+        ("one_step_on_data", (None, None, 3), True, True),
+        ("my_step", (None, 2, 3), False, False),
+        ("my_step", None, True, True),
+    ],
+)
+def test_where_each_length_would_be_compiled_or_another_runtime_might_run_it(
+    monkeypatch, name, shape, jit, pays
+):
+    import tensorflow as tf
+
+    monkeypatch.setattr(blocks, "MUCH", 0)
+
+    def step(rows, results):
+        found.append(blocks.pays(rows, tf.zeros((3, 4)), tf.constant([1, 5]), results))
+        return rows
+
+    found: list[bool] = []
+    step.__name__ = name
+    traced(step, shape, shape and (*shape[:-1], 4), jit=jit).get_concrete_function()
+    assert found == [pays]
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "jit"])
+def test_a_step_whose_gradient_has_a_penalty(monkeypatch, jit):
+    import tensorflow as tf
+
+    class Penalized(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape(persistent=True) as tape:
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    found = self(x, training=True)
+                slope = inner.gradient(found, x)
+                loss = tf.reduce_mean((found - y) ** 2) + tf.reduce_mean(slope**2)
+            values = [each.value for each in self.trainable_variables]
+            self.optimizer.apply(tape.gradient(loss, values), self.trainable_variables)
+            return {"loss": loss}
+
+    start = keras.Input((8,))
+    hidden = layers.Dense(12, activation="tanh", name="d")(start)
+    model = jitter(Penalized(start, layers.Dense(1)(hidden)))
+    x, y = (np.random.default_rng(0).normal(size=(6, size)).astype("float32") for size in (8, 1))
+    monkeypatch.setattr(blocks, "MUCH", 0)
+    found: list[np.ndarray] = []
+    for pays in (blocks.pays, lambda *_: False):
+        monkeypatch.setattr(blocks, "pays", pays)
+        tuned = sg.rewrite(model, sg.train("d", kernel=sg.elements(0.5, by="random", seed=1)))
+        tuned.compile(keras.optimizers.SGD(0.1), jit_compile=jit)
+        tuned.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+        found.append(to_numpy(tuned.get_layer("d").kernel))
+    assert np.allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
+    assert (found[0] != to_numpy(model.get_layer("d").kernel)).mean() == pytest.approx(0.5, abs=0.02)
 
 
 @ON_TENSORFLOW
@@ -203,15 +276,13 @@ def test_not_in_what_goes_through_many_examples_at_once(monkeypatch):
 
     monkeypatch.setattr(blocks, "MUCH", 0)
     paid = []
-    given = tf.ones((5, 2, 3)), tf.ones((5, 2, 4))
 
-    @tf.function
-    def all_of():
+    def one_step_on_data(rows, results):
         def one(pair):
             paid.append(blocks.pays(pair[0], tf.zeros((3, 4)), tf.constant([1, 5]), pair[1]))
             return pair[0]
 
-        return tf.vectorized_map(one, given)
+        return tf.vectorized_map(one, (rows, results))
 
-    all_of()
+    traced(one_step_on_data, (5, 2, 3), (5, 2, 4)).get_concrete_function()
     assert paid == [False]
