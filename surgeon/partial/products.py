@@ -1,12 +1,14 @@
 """The gradients of a product with a matrix, where a backend has a slow way of its own.
 
-On a CPU, XLA is slow with a matrix that it reads down its columns. So what is small is laid out anew before,
-or turned around behind; a barrier keeps XLA from making one operation of both again. Measured there, on JAX:
-the gradient of a kernel takes 0.5 to 1.0 of the time, that of the inputs 0.05 to 1.0.
+On a CPU, XLA and TensorFlow are slow with a matrix that they read down its columns. So what is small is
+laid out anew before, or turned around behind; a barrier keeps XLA from making one operation of both again.
+Measured there: the gradient of a kernel takes JAX 0.5 to 1.0 of the time, that of the inputs 0.05 to 1.0; the
+latter takes TensorFlow 0.3 to 0.7 with 1024 units and more, and 0.2 to 0.5 of what its `einsum` takes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,16 +35,22 @@ def input_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
         kernel: A matrix `(inputs, outputs)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
     """
-    is_one_kind = _are_one_kind(inputs, kernel, upstream)
-    if is_one_kind and _keras.is_in_xla_for_cpu() and _rows(inputs) <= FEW:
-        turned = ops.matmul(kernel, ops.transpose(_as_matrix(upstream, kernel.shape[1])))
-        return ops.reshape(ops.transpose(_keras.barrier(turned)), ops.shape(inputs))
-    if is_one_kind and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    if not (_are_one_kind(inputs, kernel, upstream) and _turns(inputs, kernel)):
+        return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
+    turned = ops.matmul(kernel, ops.transpose(_as_matrix(upstream, kernel.shape[1])))
+    if _keras.is_in_xla_for_cpu():
+        turned = _keras.barrier(turned)
+    return ops.reshape(ops.transpose(turned), ops.shape(inputs))
 
-        # On a CPU, a product with a matrix that lies transposed takes TensorFlow up to three times as long.
-        return tf.einsum("...o,io->...i", upstream, kernel)
-    return vjp(lambda x: ops.matmul(x, kernel), inputs, upstream)
+
+def _turns(inputs: Any, kernel: Any) -> bool:
+    if _rows(inputs) > FEW:
+        return False
+    if _keras.is_in_xla_for_cpu():
+        return True
+    # By itself, each operation costs TensorFlow some time of its own.
+    is_large = math.prod(kernel.shape) >= _keras.LARGE
+    return is_large and keras.backend.backend() == "tensorflow" and _keras.is_for_cpu()
 
 
 def kernel_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:

@@ -12,6 +12,7 @@ from keras import layers, ops
 import surgeon as sg
 from surgeon import _keras
 from surgeon.partial import narrow, products
+from surgeon.partial.gradients import vjp
 from tests.helpers import to_numpy
 from tests.partial.test_blocks import BACKEND, WITH_XLA, compiled
 
@@ -62,6 +63,22 @@ def test_as_it_comes(batch):
     tensors = list(map(ops.convert_to_tensor, arrays))
     ways = products.input_gradient, products.kernel_gradient
     assert_are_gradients([to_numpy(way(*tensors)) for way in ways], *arrays)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="JAX is always compiled")
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_in_a_graph(batch, is_large, monkeypatch):
+    import tensorflow as tf
+
+    arrays = given(batch, 4)
+    general = Mock(wraps=vjp)
+    monkeypatch.setattr(products, "vjp", general)
+    monkeypatch.setattr(_keras, "LARGE", 32 * 4 + (not is_large))
+    found = tf.function(products.input_gradient, autograph=False)(*map(tf.constant, arrays))
+    assert general.called != (is_large and np.prod(batch) <= products.FEW)
+    assert found.shape == arrays[0].shape
+    assert np.allclose(found, arrays[2] @ arrays[1].T, rtol=1e-4, atol=1e-4)
 
 
 @WITH_XLA
