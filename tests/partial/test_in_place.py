@@ -180,10 +180,11 @@ def test_a_layer_that_is_called_twice_and_updated_in_between():
     for each in (rewritten(SELECTIONS[0], model), without(rewritten(SELECTIONS[0], model))):
         twice = Twice(each)
         twice.compile(keras.optimizers.SGD(0.1))
-        twice.fit(*data(), epochs=2, verbose=0)
+        twice.fit(*data(), epochs=2, shuffle=False, verbose=0)
         found.append((to_numpy(kernel_of(each)), twice.predict(data()[0], verbose=0)))
+    # A product may add up in another order; a kernel of before an update would be off by much more.
     for one, two in zip(*found, strict=True):
-        assert np.array_equal(one, two)
+        assert np.allclose(one, two, rtol=1e-4, atol=2e-5)
 
 
 @NOT_ON_TORCH
