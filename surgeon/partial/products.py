@@ -3,7 +3,7 @@
 On a CPU, XLA and TensorFlow are slow with a matrix that they read down its columns. So what is small is
 laid out anew before, or turned around behind; a barrier keeps XLA from making one operation of both again.
 Measured there: the gradient of a kernel takes JAX 0.5 to 1.0 of the time, that of the inputs 0.05 to 1.0; the
-latter takes TensorFlow 0.3 to 0.7 with 1024 units and more, and 0.2 to 0.5 of what its `einsum` takes.
+latter takes TensorFlow 0.3 to 0.7 with 1024 units and more, and 0.15 to 0.55 of what its `einsum` takes.
 """
 
 from __future__ import annotations
