@@ -114,6 +114,7 @@ from surgeon._keras.variables import (
     whole_variable,
     without_gradients,
 )
+from surgeon._keras.workspace import Workspace
 
 __all__ = [
     "AVERAGE",
@@ -131,6 +132,7 @@ __all__ = [
     "Operation",
     "Seen",
     "Target",
+    "Workspace",
     "accepts",
     "adapted_weight",
     "add_child_layer",

@@ -87,6 +87,13 @@ def _step_of(tensor: Any) -> Any:
     return trace if _described(trace).partition(" ")[0] in STEPS else None
 
 
+def step_of_keras(*tensors: Any) -> Any:
+    """Return the step of Keras's own that is being traced and that all tensors belong to, or `None`."""
+    traces = {id(_trace_of(tensor)) for tensor in tensors}
+    step = _step_of(tensors[0])
+    return step if len(traces) == 1 and step is not None and _is_of_keras(step) else None
+
+
 def _is_of_keras(step: Any) -> bool:
     """Whether a step is a function of Keras's own, and not one by such a name."""
     return str(Path(keras.__file__).parent) in _described(step)

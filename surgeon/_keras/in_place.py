@@ -33,7 +33,12 @@ def can_write_in_place(variable: Any) -> bool:
 
     Nowhere else, because a function of somebody's own may be exported, and then must not write.
     """
-    if not may_be_written(tuple(variable._shape)) or backend.in_stateless_scope() or not is_in_step():
+    return may_be_written(tuple(variable._shape)) and not backend.in_stateless_scope() and writes_in_place()
+
+
+def writes_in_place() -> bool:
+    """Whether XLA writes into variables of TensorFlow in what is traced here, which is a step of Keras's."""
+    if not is_in_step():
         return False
     import tensorflow as tf
 

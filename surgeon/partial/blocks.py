@@ -43,7 +43,9 @@ def _is_compiled_in_step(inputs: Any) -> bool:
     return _keras.is_in_step() and _keras.compiles_in_graph() and None not in inputs.shape[1:]
 
 
-def gradient_of_elements(inputs: Any, kernel: Any, index: Any, upstream: Any) -> Any:
+def gradient_of_elements(
+    inputs: Any, kernel: Any, index: Any, upstream: Any, workspace: _keras.Workspace | None = None
+) -> Any:
     """Return the elements at `index` of the gradient of the kernel of `inputs @ kernel`.
 
     Args:
@@ -51,18 +53,23 @@ def gradient_of_elements(inputs: Any, kernel: Any, index: Any, upstream: Any) ->
         kernel: A matrix `(inputs, outputs)`.
         index: Sorted positions in it, in C order, an int32 tensor of shape `(k,)`.
         upstream: The gradient of the product, of shape `(..., outputs)`.
+        workspace: Where the result lies from step to step, if it can.
     """
     # A step can be traced for tensors of which nothing is known.
     rows, results = ops.reshape(inputs, (-1, kernel.shape[0])), ops.reshape(upstream, (-1, kernel.shape[1]))
+    tensors = rows, results, index
+    kept = workspace and workspace.fill(_pick_into, index.shape[0], *tensors)
+    if kept is not None:
+        return kept
     if keras.backend.backend() == "jax":
-        return _on_jax()(rows, results, index)
+        return _on_jax()(*tensors)
 
     def forward(rows: Any, results: Any, index: Any) -> tuple[Any, Tensors]:
         # A tape that records gradients would ask for that of the loop, too, which is not wanted: see `_back`.
         alone = map(ops.stop_gradient, (rows, results))
         return _keras.compiled_in_graph(pick_in_blocks, *alone, index), (rows, results, index)
 
-    return with_gradient(forward, _back, (rows, results), (index,))
+    return with_gradient(forward, _back, tensors[:2], tensors[2:])
 
 
 def _back(saved: Tensors, upstream: Any) -> Tensors:
@@ -95,6 +102,11 @@ def _pick(rows: Any, results: Any, index: Any) -> Any:
 
 def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
     """Return the elements at `index` of `transposed rows @ results`, bit for bit; no gradient is defined."""
+    return _pick_into(ops.zeros((index.shape[0],), rows.dtype), rows, results, index)
+
+
+def _pick_into(picked: Any, rows: Any, results: Any, index: Any) -> Any:
+    """As `pick_in_blocks`, where XLA may write into what `picked` lies in, of which each element is set."""
     inputs, outputs, trains = rows.shape[1], results.shape[1], index.shape[0]
     count = ops.shape(rows)[0]  # how many is not always known before XLA compiles
     height = max(1, min(inputs, BLOCK // outputs))
@@ -123,7 +135,7 @@ def pick_in_blocks(rows: Any, results: Any, index: Any) -> Any:
         state = (ops.take(begins, block), picked)
         return ops.while_loop(lambda begin, _: begin < end, one_stride, state)[1]
 
-    return ops.fori_loop(0, blocks, one_block, ops.zeros((trains,), rows.dtype))
+    return ops.fori_loop(0, blocks, one_block, picked)
 
 
 def _places(index: Any, bounds: Any) -> Any:

@@ -114,7 +114,7 @@ class _Gradients:
 
     def of_elements(self, inputs: Any, whole: Any, index: Any, upstream: Any) -> Any:
         if self.operation is ops.matmul and blocks.pays(inputs, whole, index, upstream):
-            return blocks.gradient_of_elements(inputs, whole, index, upstream)
+            return blocks.gradient_of_elements(inputs, whole, index, upstream, self.variable.workspace)
         return assemble.gather(self._of_kernel(inputs, whole, upstream), index, None)
 
     def of_slices(self, inputs: Any, slices: Any, index: Any, upstream: Any) -> Any:

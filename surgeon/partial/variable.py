@@ -27,7 +27,8 @@ class PartialVariable(_keras.ComposedVariable):
     * `seen`: `None`, or what tells which values `base` has at their positions,
     * `ordinals`: `None`, or what `index` says, as `Part.ordinals`.
 
-    `owner` is the layer that holds these; a layer that is tied to the weight reads it there.
+    `owner` is the layer that holds these; a layer that is tied to the weight reads it there. `workspace` is
+    where the gradient of `compact` lies, if it is worth keeping the memory for it.
 
     The optimizer only ever sees `compact`, so nothing that it does (weight decay, momentum,
     clipping, an average of the weights) can reach a frozen element. At the trainable positions, `base` keeps
@@ -49,6 +50,7 @@ class PartialVariable(_keras.ComposedVariable):
         self._axis, self._kind = part.axis, part.kind
         self.owner, self.base, self.compact, self.index = owner, base, compact, index
         self.start, self.seen, self.ordinals = start, seen, ordinals
+        self.workspace = _keras.Workspace()
         if seen is not None:
             base.assigned = base.restored = seen.forget
         if ordinals is not None:
