@@ -44,11 +44,11 @@ def two_layers(kind=keras.Model, calls=1, size=SIZE):
     return jitter(kind(start, x))
 
 
-def trained(model, optimizer="adam", **options):
+def trained(model, **options):
     """Return a copy of a model after some steps, with half of the kernel of `d` trained."""
     tuned = sg.rewrite(model, sg.train("d", kernel=sg.elements(0.5, by="random", seed=1)))
     keep = {"jit_compile": False, **options} if BACKEND == "tensorflow" else options
-    tuned.compile(keras.optimizers.get({"class_name": optimizer, "config": {}}), "mse", **keep)
+    tuned.compile("adam", "mse", **keep)
     x = inputs_for(model)
     tuned.fit(x, x, batch_size=2, epochs=2, shuffle=False, verbose=0)
     return tuned
@@ -65,7 +65,7 @@ def check(model, **options):
         plain = trained(model, **options)
     kept = trained(model, **options)
     found, expected = (to_numpy(each.get_layer("d").kernel) for each in (kept, plain))
-    assert np.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert same_bits(found, expected)
     changed = found != to_numpy(model.get_layer("d").kernel)
     assert changed.mean() == pytest.approx(0.5, abs=0.01)
     assert np.isin(changed.reshape(-1).nonzero()[0], to_numpy(kept.get_layer("d").kernel.index)).all()
@@ -73,9 +73,8 @@ def check(model, **options):
 
 
 @pytest.mark.parametrize("jit", JITS)
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_training_is_the_same(jit, optimizer):
-    kept = check(two_layers(size=LARGE), optimizer=optimizer, jit_compile=jit)
+def test_training_is_the_same(jit):
+    kept = check(two_layers(size=LARGE), jit_compile=jit)
     assert list(memory(kept)) == [(LARGE * LARGE // 2, "float32")]
 
 
@@ -99,11 +98,13 @@ def test_a_layer_that_is_called_three_times(jit):
     assert len(memory(check(two_layers(calls=3, size=LARGE), jit_compile=jit))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", JITS)
 def test_steps_in_a_loop_of_their_own(jit):
     check(two_layers(), jit_compile=jit, steps_per_execution=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", JITS)
 def test_gradients_that_are_added_up_over_steps(jit):
     def accumulating(model):
@@ -122,6 +123,7 @@ def test_gradients_that_are_added_up_over_steps(jit):
     assert (kept != to_numpy(model.get_layer("d").kernel)).mean() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", JITS)
 def test_two_models_that_share_a_layer(jit):
     model = two_layers()
@@ -178,6 +180,7 @@ def test_it_is_a_part_of_no_file_and_no_list_of_variables(tmp_path):
 
 
 @ON_TENSORFLOW
+@pytest.mark.slow
 def test_two_gradients_of_one_tape_that_are_both_held():
     import tensorflow as tf
 
