@@ -6,8 +6,10 @@ large kernel that takes a fifth of a step on a CPU.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
+from types import FrameType
 from typing import Any
 
 import keras
@@ -34,7 +36,7 @@ class Workspace:
             compute: A function for XLA to compile. It returns what the memory holds with each element set
                 anew, and differs in nothing if it held something else before.
             size: How many elements it has, in one dimension; it is of the dtype of the first tensor.
-            *tensors: What else the result is computed from. No gradient flows through it.
+            *tensors: What else the result is computed from. No gradient flows to them.
 
         Returns:
             The tensor, or `None` where no memory is kept: anywhere but in a step that Keras compiles, for one
@@ -64,9 +66,13 @@ def _keep_on_tensorflow(memory: dict[Any, Any], kind: Any, compute: Any, tensors
 
 
 def _keep_on_jax(memory: dict[Any, Any], kind: Any, compute: Any, tensors: Any) -> Any | None:
-    if step_of_keras(*tensors) is None or not _has_references():
-        return None
     import jax
+
+    if step_of_keras(*tensors) is None or not _is_run_by_keras() or not _has_references():
+        return None
+    # These raise after a step that gave its memory away, but no variable: that could not be trained again.
+    if jax.config.values["jax_debug_nans"] or jax.config.values["jax_debug_infs"]:
+        return None
 
     if kind not in memory:
         # A step is being traced here, and what is made in it is gone with it.
@@ -75,6 +81,23 @@ def _keep_on_jax(memory: dict[Any, Any], kind: Any, compute: Any, tensors: Any) 
     result = compute(memory[kind][...], *tensors)
     memory[kind][...] = result
     return result
+
+
+def _is_run_by_keras() -> bool:
+    """Whether the step that is traced is one that Keras runs.
+
+    Somebody may compile the same function, and export it: one that has memory of its own cannot be.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "train_step":
+        frame = frame.f_back
+    while frame is not None and (frame.f_code.co_name == "train_step" or _module(frame).startswith("jax.")):
+        frame = frame.f_back
+    return frame is not None and _module(frame) == "keras.src.backend.jax.trainer"
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
 
 
 @cache

@@ -58,18 +58,22 @@ def gradient_of_elements(
     # A step can be traced for tensors of which nothing is known.
     rows, results = ops.reshape(inputs, (-1, kernel.shape[0])), ops.reshape(upstream, (-1, kernel.shape[1]))
     tensors = rows, results, index
-    kept = workspace and workspace.fill(_pick_into, index.shape[0], *tensors)
-    if kept is not None:
-        return kept
     if keras.backend.backend() == "jax":
-        return _on_jax()(*tensors)
+        kept = _kept(workspace, *tensors)
+        return _on_jax()(*tensors) if kept is None else kept
 
     def forward(rows: Any, results: Any, index: Any) -> tuple[Any, Tensors]:
         # A tape that records gradients would ask for that of the loop, too, which is not wanted: see `_back`.
-        alone = map(ops.stop_gradient, (rows, results))
-        return _keras.compiled_in_graph(pick_in_blocks, *alone, index), (rows, results, index)
+        alone = *map(ops.stop_gradient, (rows, results)), index
+        kept = _kept(workspace, *alone)
+        picked = _keras.compiled_in_graph(pick_in_blocks, *alone) if kept is None else kept
+        return picked, (rows, results, index)
 
     return with_gradient(forward, _back, tensors[:2], tensors[2:])
+
+
+def _kept(workspace: _keras.Workspace | None, rows: Any, results: Any, index: Any) -> Any | None:
+    return workspace and workspace.fill(_pick_into, index.shape[0], rows, results, index)
 
 
 def _back(saved: Tensors, upstream: Any) -> Tensors:

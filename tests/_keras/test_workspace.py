@@ -199,6 +199,55 @@ def test_two_gradients_of_one_tape_that_are_both_held():
         assert memory(check(two_layers(Twice), jit_compile=jit))
 
 
+@ON_TENSORFLOW
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_gradient_of_a_gradient_that_no_tape_records(jit):
+    import tensorflow as tf
+
+    class Penalized(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(x, training=True) - y) ** 2)
+            values = [each.value for each in self.trainable_variables]
+            slope = sum(tf.reduce_sum(each**2) for each in tape.gradient(loss, values))
+            slopes = tf.gradients(loss + slope, [each.handle for each in values])
+            self.optimizer.apply(slopes, self.trainable_variables)
+            return {"loss": loss}
+
+    assert memory(check(two_layers(Penalized), jit_compile=jit))
+
+
+@ON_JAX
+def test_a_step_that_somebody_exports_has_none():
+    import jax
+
+    tuned = trained(two_layers())
+    memory(tuned).clear()
+    x = inputs_for(tuned)
+    kinds = ("trainable", "non_trainable", "optimizer", "metrics")
+    state = tuned._get_jax_state(**{f"{kind}_variables": True for kind in kinds})
+    exported = jax.export.export(jax.jit(tuned.train_step))(state, (x, x))
+    logs, _ = jax.export.deserialize(exported.serialize()).call(state, (x, x))
+    assert np.isfinite(logs["loss"])
+    assert not memory(tuned)
+
+
+@ON_JAX
+def test_a_step_that_raises_can_be_trained_again():
+    import jax
+
+    tuned = sg.rewrite(two_layers(), sg.train("d", kernel=sg.elements(0.5, by="random", seed=1)))
+    tuned.compile("adam", "mse")
+    values, x = tuned.get_weights(), inputs_for(tuned)
+    with jax.debug_nans(True), pytest.raises(FloatingPointError):
+        tuned.train_on_batch(x * np.nan, x)
+    assert not memory(tuned)
+    tuned.set_weights(values)
+    tuned.train_on_batch(x, x)
+    assert np.isfinite(to_numpy(tuned.get_layer("d").kernel)).all()
+
+
 @ON_JAX
 def test_a_derivative_within_a_step():
     import jax

@@ -129,7 +129,7 @@ def test_where_numbers_of_python_have_64_bits(dtype, monkeypatch):
     with jax.enable_x64(True):
         given = [jax.numpy.asarray(each) for each in (rows, index, results)]
         assert np.array_equal(
-            blocks.gradient_of_elements(given[0], np.zeros((9, 11)), *given[1:]),
+            blocks.gradient_of_elements(given[0], np.zeros((9, 11)), given[1], given[2]),
             (rows.T @ results).reshape(-1)[index],
         )
 
