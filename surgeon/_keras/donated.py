@@ -87,11 +87,10 @@ def _step_of(tensor: Any) -> Any:
     return trace if _described(trace).partition(" ")[0] in STEPS else None
 
 
-def step_of_keras(*tensors: Any) -> Any:
-    """Return the step of Keras's own that is being traced and that all tensors belong to, or `None`."""
-    traces = {id(_trace_of(tensor)) for tensor in tensors}
+def are_of_a_step_of_keras(*tensors: Any) -> bool:
+    """Whether a step of Keras's own is being traced, and all tensors belong to it."""
     step = _step_of(tensors[0])
-    return step if len(traces) == 1 and step is not None and _is_of_keras(step) else None
+    return step is not None and _is_of_keras(step) and all(_trace_of(tensor) is step for tensor in tensors)
 
 
 def _is_of_keras(step: Any) -> bool:

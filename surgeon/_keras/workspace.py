@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from surgeon._keras.donated import step_of_keras
+from surgeon._keras.donated import are_of_a_step_of_keras
 from surgeon._keras.in_place import writes_in_place
 
 
@@ -68,7 +68,7 @@ def _keep_on_tensorflow(memory: dict[Any, Any], kind: Any, compute: Any, tensors
 def _keep_on_jax(memory: dict[Any, Any], kind: Any, compute: Any, tensors: Any) -> Any | None:
     import jax
 
-    if step_of_keras(*tensors) is None or not _is_run_by_keras() or not _has_references():
+    if not are_of_a_step_of_keras(*tensors) or not _is_run_by_keras() or not _has_references():
         return None
     # These raise after a step that gave its memory away, but no variable: that could not be trained again.
     if jax.config.values["jax_debug_nans"] or jax.config.values["jax_debug_infs"]:
