@@ -5,7 +5,7 @@ write by hand. All variants of a case take turns in one process; what counts is 
 the stock layer's.
 
     scripts/benchmark training --backend jax --fractions 0.1 --cases conv_256,dense_1024 --memory
-    scripts/benchmark training --page docs     # all that the page of the documentation shows, in half an hour
+    scripts/benchmark training --page docs     # all that the page of the documentation shows, in an hour
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,17 @@ def main() -> None:
 
 
 def run_oneself(*arguments: str) -> str:
-    """Return what this benchmark prints with other arguments; a backend is chosen once in a process."""
-    command = [sys.executable, __file__, *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    """Print and return what this benchmark prints with other arguments: a process has one backend."""
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return "".join(lines)
 
 
 def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
@@ -85,7 +94,7 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
     slots = {name: slot_bytes(v) for name, v in found.items()}
     memory = {}
     if options.memory and case in LARGE_CASES and fraction == 0.1:
-        memory = {name: peak_memory(case, name, fraction, options) for name in found}
+        memory = peak_memory(case, list(found), fraction, options)
     for name in found:
         part = "" if name in ("stock", "frozen", "kernel frozen") else f" {fraction:.0%}"
         row = (
@@ -192,17 +201,23 @@ def slot_bytes(model: Any) -> int:
     )
 
 
-def peak_memory(case: str, variant: str, fraction: float, options: argparse.Namespace) -> int:
-    """Return the bytes that the model and training steps of it take at most, in processes of their own.
+def peak_memory(case: str, names: list[str], fraction: float, options: argparse.Namespace) -> dict[str, int]:
+    """Return the bytes that each model and training steps of it take at most, in processes of their own.
 
     On TensorFlow in the worst of three: whether two operations, or two batches, meet is chance.
     """
-    command = [sys.executable, str(Path(__file__).parent / "_step_memory.py"), case, variant, str(fraction)]
-    command += ["--backend", options.backend, *(["--jit"] if options.jit else [])]
-    return max(
-        int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-        for _ in range(1 if options.backend == "jax" else 3)
-    )
+    command = [sys.executable, str(Path(__file__).parent / "_step_memory.py"), case]
+    others = [str(fraction), "--backend", options.backend, *(["--jit"] if options.jit else [])]
+    times = 1 if options.backend == "jax" else 3
+
+    def measured(name: str) -> int:
+        done = subprocess.run([*command, name, *others], capture_output=True, text=True, check=True)
+        return int(done.stdout.split()[-1])
+
+    # Nothing is timed here, so there is one for each core.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(measured, names * times))
+    return {name: max(found[place :: len(names)]) for place, name in enumerate(names)}
 
 
 if __name__ == "__main__":
