@@ -15,20 +15,26 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CORE = [
     "tests/test_three_methods.py tests/test_promises.py",
-    "tests/roundtrip/test_identity.py",
-    "tests/planning/test_compiled.py tests/planning/test_replace.py tests/planning/test_plan_json.py",
+    "tests/partial/test_exactness.py -m 'not slow and not sweep'",
     "tests/partial/test_part.py tests/partial/test_loose_flags.py tests/partial/test_fast.py",
     "tests/partial/test_splitting.py tests/partial/test_assemble.py tests/partial/test_in_place.py",
+    "tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
+    "tests/partial/test_ecosystem.py tests/schedules tests/scoring -m 'not slow and not sweep'",
+    "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
+]
+"""What runs on JAX and on PyTorch."""
+
+ON_JAX = [
+    "tests/_keras",
     "tests/partial/test_in_place_calls.py tests/partial/test_blocks.py tests/partial/test_narrow.py",
     "tests/partial/test_products.py tests/partial/test_choices.py",
-    "tests/_keras",
-    "tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
-    "tests/partial/test_exactness.py -m 'not slow and not sweep'",
-    "tests/partial/test_ecosystem.py tests/schedules tests/scoring -m 'not slow and not sweep'",
+    "tests/planning/test_compiled.py tests/planning/test_replace.py tests/planning/test_plan_json.py",
+    "tests/roundtrip/test_identity.py",
     "tests/roundtrip/test_sharing.py tests/roundtrip/test_inputs.py tests/roundtrip/test_calls.py",
-    "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
     "tests/roundtrip/test_stateful_layers.py",
 ]
+"""What runs on JAX besides: there is a way of its own, or of XLA's, for it."""
+
 WITHOUT_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is large: pip install '.[torch]', as CI does"
 )
@@ -41,9 +47,14 @@ def run(backend, *arguments):
     assert done.returncode == 0, done.stdout[-4000:]
 
 
+CASES = [
+    *(("jax", tests) for tests in CORE + ON_JAX),
+    *(pytest.param("torch", tests, marks=WITHOUT_TORCH) for tests in CORE),
+]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("tests", CORE)
-@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=WITHOUT_TORCH)])
+@pytest.mark.parametrize(("backend", "tests"), CASES)
 def test_core(backend, tests):
     run(backend, *shlex.split(tests))

@@ -46,8 +46,8 @@ def mobilenet() -> Any:
 
 
 def resnet() -> Any:
-    """Return ResNet152, 244 MB of it."""
-    return zoo.jitter(keras.applications.ResNet152(weights=None))
+    """Return ResNet50, 103 MB of it."""
+    return zoo.jitter(keras.applications.ResNet50(weights=None))
 
 
 MODELS: dict[str, Callable[[], Any]] = {
@@ -109,8 +109,9 @@ def test_slots_are_gathered_as_keras_would_have_them(made):
     assert int(moved.optimizer.iterations) == 3
 
 
+@pytest.mark.timeout(1800)
 def test_the_weights_of_large_models_are_those_that_keras_writes(tmp_path):
     found = by_both(tmp_path, {"mobilenet": mobilenet, "resnet": resnet})
     check(found["mobilenet"])
     check(found["resnet"])
-    assert (tmp_path / "moved" / "resnet.keras").stat().st_size > 240_000_000
+    assert (tmp_path / "moved" / "resnet.keras").stat().st_size > 100_000_000
