@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -112,3 +113,12 @@ def train_steps(
     model.compile(optimizer=optimizer, loss=loss)
     y = targets_for(model, x) if y is None else y
     return [float(np.ravel(model.train_on_batch(x, y))[0]) for _ in range(steps)]
+
+
+def tiers(names: Iterable[str], quick: Collection[str] = (), slow: Collection[str] = ()) -> list[Any]:
+    """Return names as the parameters of a test: those that are neither quick nor slow are a sweep."""
+
+    def marks(name: str) -> list[Any]:
+        return [] if name in quick else [pytest.mark.slow if name in slow else pytest.mark.sweep]
+
+    return [pytest.param(name, marks=marks(name)) for name in names]

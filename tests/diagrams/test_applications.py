@@ -12,8 +12,8 @@ from surgeon.diagrams.detail import arrange
 from surgeon.diagrams.quotient import digraph
 from surgeon.diagrams.view import View, view_of
 from surgeon.graph import ModelGraph
-
-NAMES = sorted(name for name in dir(keras.applications) if name[0].isupper())
+from tests.applications import FAMILIES, NAMES
+from tests.helpers import tiers
 
 
 def check_picture(model: keras.Model, graph: ModelGraph, view: View) -> None:
@@ -29,8 +29,7 @@ def check_picture(model: keras.Model, graph: ModelGraph, view: View) -> None:
     assert view.layers >= len(graph)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", tiers(NAMES, slow=FAMILIES))
 def test_an_overview_of_every_application(name):
     model = getattr(keras.applications, name)(weights=None)
     graph = sg.to_graph(model)

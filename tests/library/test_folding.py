@@ -8,6 +8,7 @@ from keras import layers
 
 import surgeon as sg
 from tests import zoo
+from tests.helpers import tiers
 from tests.library.applications import fold, with_norm, worst_difference
 
 QUICK = ("MobileNetV2",)
@@ -19,13 +20,6 @@ KINDS = {
     "separable": lambda: layers.SeparableConv1D(5, 3, depth_multiplier=2, name="linear"),
     "transposed": lambda: layers.Conv1DTranspose(5, 3, name="linear"),
 }
-
-
-def applications():
-    def marks(name):
-        return [] if name in QUICK else pytest.mark.slow if name in SOME else pytest.mark.sweep
-
-    return [pytest.param(made, id=name, marks=marks(name)) for name, made in with_norm().items()]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -42,9 +36,9 @@ def test_every_linear_layer_takes_it_in(kind, config):
         assert worst_difference(model(inputs), folded(inputs)) < 1e-5
 
 
-@pytest.mark.parametrize("constructor", applications())
-def test_applications(constructor):
-    folded = fold(constructor)
+@pytest.mark.parametrize("name", tiers(with_norm(), QUICK, SOME))
+def test_applications(name):
+    folded = fold(with_norm()[name])
     assert folded.difference < 1e-4
     assert len(folded.left) < folded.before
     assert not folded.foldable

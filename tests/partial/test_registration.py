@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import surgeon as sg
-from tests.helpers import to_numpy
+from tests.helpers import tiers, to_numpy
 from tests.zoo import ROOT, jitter
 
 MODULES = (
@@ -28,6 +28,7 @@ MODULES = (
     "variable",
 )
 FIRST = ["surgeon", "surgeon.partial", *(f"surgeon.partial.{name}" for name in MODULES)]
+SOME = ("surgeon", "surgeon.partial", "surgeon.partial.variable")
 KNOWN = "Partial PartialConv2D PartialDense PartialState hard_sigmoid_keras2"
 SCRIPT = """
 import sys
@@ -41,8 +42,7 @@ np.save(sys.argv[2], keras.ops.convert_to_numpy(model(np.ones((2, 5, 4), "float3
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", FIRST)
+@pytest.mark.parametrize("first", tiers(FIRST, slow=SOME))
 def test_a_fresh_process_opens_a_partly_frozen_model(first, tmp_path):
     start = keras.Input((5, 4))
     x = layers.Dense(4, name="dense")(layers.LSTM(4, name="lstm")(start))

@@ -7,27 +7,17 @@ import pytest
 
 import surgeon as sg
 from tests import zoo
-from tests.helpers import assert_same_outputs, assert_same_weights, weights_of
-
-QUICK = ("MobileNetV2",)
-
-
-def constructors():
-    made = {
-        name: value
-        for name, value in vars(keras.applications).items()
-        if callable(value) and name[0].isupper()
-    }
-    return [pytest.param(made[n], id=n, marks=[] if n in QUICK else pytest.mark.slow) for n in sorted(made)]
+from tests.applications import FAMILIES, NAMES
+from tests.helpers import assert_same_outputs, assert_same_weights, tiers, weights_of
 
 
 def test_there_are_as_many_as_we_think():
-    assert len(constructors()) >= 38
+    assert len(NAMES) >= 38
 
 
-@pytest.mark.parametrize("constructor", constructors())
-def test_identity(constructor):
-    model = zoo.jitter(constructor(weights=None))
+@pytest.mark.parametrize("name", tiers(NAMES, ["MobileNetV2"], FAMILIES))
+def test_identity(name):
+    model = zoo.jitter(getattr(keras.applications, name)(weights=None))
     counts = [len(operation._inbound_nodes) for operation in model.operations]
     same = sg.rewrite(model, [], validate="structure")
     assert [len(operation._inbound_nodes) for operation in model.operations] == counts
