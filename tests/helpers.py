@@ -117,6 +117,8 @@ def train_steps(
 
 def tiers(names: Iterable[str], quick: Collection[str] = (), slow: Collection[str] = ()) -> list[Any]:
     """Return names as the parameters of a test: those that are neither quick nor slow are a sweep."""
+    names = list(names)
+    assert {*quick, *slow} <= {*names}, f"no such names: {sorted({*quick, *slow} - {*names})}"
 
     def marks(name: str) -> list[Any]:
         return [] if name in quick else [pytest.mark.slow if name in slow else pytest.mark.sweep]

@@ -22,9 +22,9 @@ CORE = [
     "tests/partial/test_ecosystem.py tests/schedules tests/scoring -m 'not slow and not sweep'",
     "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
 ]
-"""What runs on JAX and on PyTorch."""
+"""What CI runs on JAX and on PyTorch."""
 
-ON_JAX = [
+MORE = [
     "tests/_keras",
     "tests/partial/test_in_place_calls.py tests/partial/test_blocks.py tests/partial/test_narrow.py",
     "tests/partial/test_products.py tests/partial/test_choices.py",
@@ -33,7 +33,7 @@ ON_JAX = [
     "tests/roundtrip/test_sharing.py tests/roundtrip/test_inputs.py tests/roundtrip/test_calls.py",
     "tests/roundtrip/test_stateful_layers.py",
 ]
-"""What runs on JAX besides: there is a way of its own, or of XLA's, for it."""
+"""What it runs on JAX alone. PyTorch has none of the ways of XLA's; with the rest of this it is a sweep."""
 
 WITHOUT_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is large: pip install '.[torch]', as CI does"
@@ -47,14 +47,14 @@ def run(backend, *arguments):
     assert done.returncode == 0, done.stdout[-4000:]
 
 
-CASES = [
-    *(("jax", tests) for tests in CORE + ON_JAX),
-    *(pytest.param("torch", tests, marks=WITHOUT_TORCH) for tests in CORE),
-]
+def cases():
+    for tests in CORE + MORE:
+        tier = pytest.mark.slow if tests in CORE else pytest.mark.sweep
+        yield pytest.param("jax", tests, marks=pytest.mark.slow)
+        yield pytest.param("torch", tests, marks=[tier, WITHOUT_TORCH])
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("backend", "tests"), CASES)
+@pytest.mark.parametrize(("backend", "tests"), cases())
 def test_core(backend, tests):
     run(backend, *shlex.split(tests))

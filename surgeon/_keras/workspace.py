@@ -21,7 +21,8 @@ from surgeon._keras.in_place import writes_in_place
 class Workspace:
     """Where one tensor lies, step after step: a variable of TensorFlow's, or a reference of JAX's.
 
-    It is made in the first step that needs it, and is a part of no model: nothing in it outlives a step.
+    It is made in the first step that needs it, for each dtype, and stays as long as the weight that it is
+    for: only what is in it is of no meaning behind a step. No list of a model's variables and no file has it.
     """
 
     def __init__(self) -> None:
@@ -86,7 +87,8 @@ def _keep_on_jax(memory: dict[Any, Any], kind: Any, compute: Any, tensors: Any) 
 def _is_run_by_keras() -> bool:
     """Whether the step that is traced is one that Keras runs.
 
-    Somebody may compile the same function, and export it: one that has memory of its own cannot be.
+    Somebody may compile it in a function of their own, and export that: one that has memory of its own cannot
+    be. (Of the bare `model.train_step`, JAX takes what it has traced for Keras, if the shapes are the same.)
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code.co_name != "train_step":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,9 @@ from surgeon.rules import freeze, train
 from surgeon.select import channels, elements, isa
 from tests import zoo
 from tests.checkpoint.test_byte_path import weights_member
-from tests.helpers import assert_same_outputs, same_bits, to_numpy, train_steps
+from tests.helpers import assert_same_outputs, same_bits, tiers, to_numpy, train_steps
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")]
+pytestmark = pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
 
 RULES = [
     freeze("*"),
@@ -45,9 +46,9 @@ def mobilenet() -> Any:
     return zoo.jitter(keras.applications.MobileNetV2(weights=None))
 
 
-def resnet() -> Any:
-    """Return ResNet50, 103 MB of it."""
-    return zoo.jitter(keras.applications.ResNet50(weights=None))
+def resnet(name: str) -> Any:
+    """Return ResNet50, 103 MB of it, or ResNet152, 244 MB."""
+    return zoo.jitter(getattr(keras.applications, name)(weights=None))
 
 
 MODELS: dict[str, Callable[[], Any]] = {
@@ -92,11 +93,13 @@ def made(tmp_path_factory) -> dict[str, Made]:
     return by_both(tmp_path_factory.mktemp("real"), MODELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "tiny_bert"])
 def test_the_weights_are_those_that_keras_writes(made, name):
     check(made[name])
 
 
+@pytest.mark.slow
 def test_slots_are_gathered_as_keras_would_have_them(made):
     moved, saved = check(made["with_adam"])
     old = keras.saving.load_model(made["with_adam"].source).optimizer
@@ -110,8 +113,9 @@ def test_slots_are_gathered_as_keras_would_have_them(made):
 
 
 @pytest.mark.timeout(1800)
-def test_the_weights_of_large_models_are_those_that_keras_writes(tmp_path):
-    found = by_both(tmp_path, {"mobilenet": mobilenet, "resnet": resnet})
+@pytest.mark.parametrize("name", tiers(["ResNet50", "ResNet152"], slow=["ResNet50"]))
+def test_the_weights_of_large_models_are_those_that_keras_writes(tmp_path, name):
+    found = by_both(tmp_path, {"mobilenet": mobilenet, "resnet": partial(resnet, name)})
     check(found["mobilenet"])
     check(found["resnet"])
     assert (tmp_path / "moved" / "resnet.keras").stat().st_size > 100_000_000
