@@ -24,16 +24,20 @@ CORE = [
 ]
 """What CI runs on JAX and on PyTorch."""
 
-MORE = [
+XLA = [
     "tests/_keras",
     "tests/partial/test_in_place_calls.py tests/partial/test_blocks.py tests/partial/test_narrow.py",
     "tests/partial/test_products.py tests/partial/test_choices.py",
+]
+"""What it runs on JAX besides: there is a way of XLA's for it. On PyTorch it is a sweep."""
+
+SWEEP = [
     "tests/planning/test_compiled.py tests/planning/test_replace.py tests/planning/test_plan_json.py",
     "tests/roundtrip/test_identity.py",
     "tests/roundtrip/test_sharing.py tests/roundtrip/test_inputs.py tests/roundtrip/test_calls.py",
     "tests/roundtrip/test_stateful_layers.py",
 ]
-"""What it runs on JAX alone. PyTorch has none of the ways of XLA's; with the rest of this it is a sweep."""
+"""What little of a backend is in: by hand on both."""
 
 WITHOUT_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is large: pip install '.[torch]', as CI does"
@@ -48,10 +52,11 @@ def run(backend, *arguments):
 
 
 def cases():
-    for tests in CORE + MORE:
-        tier = pytest.mark.slow if tests in CORE else pytest.mark.sweep
-        yield pytest.param("jax", tests, marks=pytest.mark.slow)
-        yield pytest.param("torch", tests, marks=[tier, WITHOUT_TORCH])
+    slow = {"jax": CORE + XLA, "torch": CORE}
+    for backend, marks in (("jax", []), ("torch", [WITHOUT_TORCH])):
+        for tests in CORE + XLA + SWEEP:
+            tier = pytest.mark.slow if tests in slow[backend] else pytest.mark.sweep
+            yield pytest.param(backend, tests, marks=[tier, *marks])
 
 
 @pytest.mark.timeout(1800)
