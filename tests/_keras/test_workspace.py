@@ -161,7 +161,7 @@ def test_in_half_precision_it_has_the_dtype_of_the_computation():
 @ON_JAX  # Keras's own raises in a graph of TensorFlow's
 def test_a_layer_that_is_computed_twice_to_save_memory():
     with keras.RematScope("full"):
-        assert memory(check(two_layers()))
+        assert not memory(check(two_layers()))  # it has a trace of its own
 
 
 def test_a_prediction_needs_none():
