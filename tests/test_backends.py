@@ -60,6 +60,6 @@ def cases():
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("backend", "tests"), cases())
+@pytest.mark.parametrize(("backend", "tests"), [*cases()])
 def test_core(backend, tests):
     run(backend, *shlex.split(tests))
