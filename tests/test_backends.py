@@ -19,7 +19,8 @@ CORE = [
     "tests/partial/test_part.py tests/partial/test_loose_flags.py tests/partial/test_fast.py",
     "tests/partial/test_splitting.py tests/partial/test_assemble.py tests/partial/test_in_place.py",
     "tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
-    "tests/partial/test_ecosystem.py tests/schedules tests/scoring -m 'not slow and not sweep'",
+    "tests/schedules -m 'not slow and not sweep'",
+    "tests/partial/test_ecosystem.py tests/scoring -m 'not slow and not sweep'",
     "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
 ]
 """What CI runs on JAX and on PyTorch."""
