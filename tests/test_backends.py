@@ -19,7 +19,6 @@ CORE = [
     "tests/partial/test_part.py tests/partial/test_loose_flags.py tests/partial/test_fast.py",
     "tests/partial/test_splitting.py tests/partial/test_assemble.py tests/partial/test_in_place.py",
     "tests/partial/test_loops.py tests/deltas -m 'not slow and not sweep'",
-    "tests/schedules -m 'not slow and not sweep'",
     "tests/partial/test_ecosystem.py tests/scoring -m 'not slow and not sweep'",
     "tests/roundtrip/test_masks.py tests/roundtrip/test_models_as_layers.py tests/roundtrip/test_copies.py",
 ]
@@ -31,6 +30,9 @@ XLA = [
     "tests/partial/test_products.py tests/partial/test_choices.py",
 ]
 """What it runs on JAX besides: there is a way of XLA's for it. On PyTorch it is a sweep."""
+
+SCHEDULES = ["tests/schedules -m 'not slow and not sweep'"]
+"""On PyTorch; a sweep on JAX, which compiles anew in each phase: 15 s a test on a slow machine."""
 
 SWEEP = [
     "tests/planning/test_compiled.py tests/planning/test_replace.py tests/planning/test_plan_json.py",
@@ -53,9 +55,9 @@ def run(backend, *arguments):
 
 
 def cases():
-    slow = {"jax": CORE + XLA, "torch": CORE}
+    slow = {"jax": CORE + XLA, "torch": CORE + SCHEDULES}
     for backend, marks in (("jax", []), ("torch", [WITHOUT_TORCH])):
-        for tests in CORE + XLA + SWEEP:
+        for tests in CORE + XLA + SCHEDULES + SWEEP:
             tier = pytest.mark.slow if tests in slow[backend] else pytest.mark.sweep
             yield pytest.param(backend, tests, marks=[tier, *marks])
 
