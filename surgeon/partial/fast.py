@@ -120,6 +120,9 @@ class _Gradients:
     def of_slices(self, inputs: Any, slices: Any, index: Any, upstream: Any) -> Any:
         if self.side == "out":
             upstream = ops.take(upstream, index, axis=self.channel_axis)
+            if self.operation is ops.matmul and _keras.is_in_xla_for_cpu():
+                # Or XLA takes them down the columns, straight out of what computes them.
+                upstream = _keras.barrier(upstream)
         else:
             inputs = ops.take(inputs, self._reads(inputs, index), axis=self.channel_axis)
         if self.groups == 1:

@@ -3,7 +3,8 @@
 On a CPU, XLA and TensorFlow are slow with a matrix that they read down its columns. So what is small is
 laid out anew before, or turned around behind; a barrier keeps XLA from making one operation of both again.
 Measured there: the gradient of a kernel takes JAX 0.5 to 1.0 of the time, that of the inputs 0.05 to 1.0; the
-latter takes TensorFlow 0.3 to 0.7 with 1024 units and more, and 0.15 to 0.55 of what its `einsum` takes.
+latter takes TensorFlow 0.3 to 0.7 with 1024 units and more, and 0.15 to 0.55 of what its `einsum` takes. Of
+many rows neither of large matrices gains, so there both are as the stock layer's.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from surgeon import _keras
 from surgeon.partial import narrow
 from surgeon.partial.gradients import vjp
 
-FEW = 256
-"""Rows of a batch up to which the gradient of the inputs is better turned around: with more, its own size
-counts for as much as the kernel's, which is what XLA lays out anew otherwise."""
+FEW = 128
+"""Rows of a batch up to which it is better to lay them out anew, and to turn the gradient of them around."""
+
+WIDE = 256
+"""Outputs of a kernel up to which it is better to lay out anew any number of rows for its gradient."""
 
 BATCH = 32
 """Rows of a batch whose size is not known: what Keras takes where nobody says."""
@@ -60,6 +63,8 @@ def kernel_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
     rows, results = _as_matrix(inputs, kernel.shape[0]), _as_matrix(upstream, kernel.shape[1])
     if narrow.pays(_rows(inputs), kernel):
         return narrow.of_product(rows, results)
+    if _rows(inputs) > FEW and kernel.shape[1] > WIDE:
+        return vjp(lambda each: ops.matmul(rows, each), kernel, results)
     return ops.matmul(_keras.barrier(ops.transpose(rows)), results)
 
 

@@ -57,6 +57,18 @@ def test_compiled(batch, outputs, monkeypatch):
     assert shapes == [*turned, (outputs, 32) if is_narrow else (32, rows)]
 
 
+@WITH_XLA
+@pytest.mark.parametrize("batch", [(products.FEW,), (products.FEW + 1,), (20, 10)], ids=str)
+@pytest.mark.parametrize("outputs", [products.WIDE, products.WIDE + 1])
+def test_many_rows_of_a_wide_kernel_are_not_laid_out_anew(batch, outputs, monkeypatch):
+    arrays = given(batch, outputs)
+    general = Mock(wraps=vjp)
+    monkeypatch.setattr(products, "vjp", general)
+    found = compiled(products.kernel_gradient, *arrays)
+    assert general.called == (np.prod(batch) > products.FEW and outputs > products.WIDE)
+    assert np.allclose(found, arrays[0].reshape(-1, 32).T @ arrays[2].reshape(-1, outputs), atol=1e-3)
+
+
 @pytest.mark.parametrize("batch", [(3,), (2, 3, 5)], ids=str)
 def test_as_it_comes(batch):
     arrays = given(batch, 4)
