@@ -69,9 +69,12 @@ def compiles_in_graph() -> bool:
 def is_vectorized(graph: Any) -> bool:
     """Whether `vectorized_map` goes through what is computed in a graph here.
 
-    Its body has no graph of its own. What it writes cannot be vectorized, and no barrier either.
+    Its body has no graph of its own, but a function within has. What it writes cannot be vectorized, and no
+    barrier either.
     """
-    return "loop_body" in graph.get_name_scope()
+    while graph is not None and "loop_body" not in graph.get_name_scope():
+        graph = getattr(graph, "outer_graph", None)
+    return graph is not None
 
 
 @cache

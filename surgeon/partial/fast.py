@@ -16,7 +16,7 @@ from typing import Any, Literal
 from keras import ops
 
 from surgeon import _keras, paths
-from surgeon.partial import assemble, blocks, grouped
+from surgeon.partial import assemble, blocks, grouped, products
 from surgeon.partial.gradients import Tensors, vjp, with_gradient
 from surgeon.partial.variable import PartialVariable
 
@@ -72,7 +72,8 @@ def apply(
     gradients = _Gradients(operation, variable, side, channel_axis, groups or 1, *ways)
 
     def forward(inputs: Any, compact: Any, base: Any, index: Any) -> tuple[Any, Tensors]:
-        # Not `scatter`: a gradient of the gradient goes through the kernel that is kept for it, too.
+        # Not `scatter`: a gradient of the gradient goes through the kernel that is kept for it, too (not on
+        # PyTorch, where `vjp` refuses it).
         whole = ops.cast(assemble.assemble(base, compact, index, variable.axis), compute)
         return operation(inputs, whole), (inputs, compact, whole, index)
 
@@ -119,17 +120,19 @@ class _Gradients:
 
     def of_slices(self, inputs: Any, slices: Any, index: Any, upstream: Any) -> Any:
         if self.side == "out":
-            upstream = ops.take(upstream, index, axis=self.channel_axis)
-            if self.operation is ops.matmul and _keras.is_in_xla_for_cpu():
-                # Or XLA takes them down the columns, straight out of what computes them.
-                upstream = _keras.barrier(upstream)
+            upstream = self._take(upstream, index)
         else:
-            inputs = ops.take(inputs, self._reads(inputs, index), axis=self.channel_axis)
+            inputs = self._take(inputs, self._reads(inputs, index))
         if self.groups == 1:
             return self._of_kernel(inputs, slices, upstream)
         of = grouped.group_of(self.variable.shape[-1], self.groups)
         of = ops.take(of, index) if self.side == "out" else of
         return grouped.kernel_gradient(self.operation, inputs, slices, upstream, self.groups, of)
+
+    def _take(self, tensor: Any, index: Any) -> Any:
+        if self.operation is ops.matmul:
+            return products.take(tensor, index)
+        return ops.take(tensor, index, axis=self.channel_axis)
 
     def _of_kernel(self, inputs: Any, kernel: Any, upstream: Any) -> Any:
         if self.kernel_gradient is not None:

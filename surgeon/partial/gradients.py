@@ -59,7 +59,11 @@ def _on_jax(forward: Any, backward: Any) -> Any:
 
 
 def vjp(function: Callable[[Any], Any], at: Any, upstream: Any) -> Any:
-    """Return the vector-Jacobian product of a function of one tensor."""
+    """Return the vector-Jacobian product of a function of one tensor.
+
+    Raises:
+        NotImplementedError: On PyTorch, if a gradient of this one is wanted.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -74,6 +78,11 @@ def vjp(function: Callable[[Any], Any], at: Any, upstream: Any) -> Any:
         return jax.vjp(function, at)[1](upstream)[0]
     import torch
 
+    if torch.is_grad_enabled():  # in a backward pass only with `create_graph=True`
+        raise NotImplementedError(
+            "on PyTorch, a layer that is partly frozen has no gradient of its gradient, as "
+            "`create_graph=True` asks for: use `surgeon.restore(model)` first, or TensorFlow or JAX"
+        )
     with torch.enable_grad():
         leaf = at.detach().requires_grad_()
         return torch.autograd.grad(function(leaf), leaf, upstream)[0]

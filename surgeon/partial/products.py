@@ -1,10 +1,11 @@
 """The gradients of a product with a matrix, where a backend has a slow way of its own.
 
-On a CPU, XLA and TensorFlow are slow with a matrix that they read down its columns. So what is small is
+On a CPU, XLA and TensorFlow can be slow with a matrix that they read down its columns. So what is small is
 laid out anew before, or turned around behind; a barrier keeps XLA from making one operation of both again.
-Measured there: the gradient of a kernel takes JAX 0.5 to 1.0 of the time, that of the inputs 0.05 to 1.0; the
-latter takes TensorFlow 0.3 to 0.7 with 1024 units and more, and 0.15 to 0.55 of what its `einsum` takes. Of
-many rows neither of large matrices gains, so there both are as the stock layer's.
+How much that is worth differs among processors: on some, the gradient of a kernel then takes JAX 0.5 of the
+time, that of the inputs 0.05, and the latter takes TensorFlow 0.3 to 0.7 with 1024 units and more; on others
+only that of a kernel with few inputs or outputs gains, 0.6 to 0.9. Where none gains much, and one loses some
+hundredths, as with many rows of large matrices in XLA, it is the stock layer's own way.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from surgeon import _keras
 from surgeon.partial import narrow
 from surgeon.partial.gradients import vjp
 
-FEW = 128
-"""Rows of a batch up to which it is better to lay them out anew, and to turn the gradient of them around."""
+FEW = 256
+"""Rows of a batch up to which TensorFlow's own gradient of the inputs is better turned around: with more, its
+size counts for as much as the kernel's."""
 
-WIDE = 256
-"""Outputs of a kernel up to which it is better to lay out anew any number of rows for its gradient."""
+FEW_IN_XLA = 128
+"""Rows up to which that is so in XLA, and up to which they are better laid out anew for the gradient of any
+kernel."""
+
+NARROW = 256
+"""Inputs or outputs of a kernel up to which any number of rows is better laid out anew for its gradient."""
 
 BATCH = 32
 """Rows of a batch whose size is not known: what Keras takes where nobody says."""
@@ -47,10 +53,10 @@ def input_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
 
 
 def _turns(inputs: Any, kernel: Any) -> bool:
+    if _keras.is_in_xla_for_cpu():
+        return _rows(inputs) <= FEW_IN_XLA
     if _rows(inputs) > FEW:
         return False
-    if _keras.is_in_xla_for_cpu():
-        return True
     # By itself, each operation costs TensorFlow some time of its own.
     is_large = math.prod(kernel.shape) >= _keras.LARGE
     return is_large and keras.backend.backend() == "tensorflow" and _keras.is_for_cpu()
@@ -63,9 +69,17 @@ def kernel_gradient(inputs: Any, kernel: Any, upstream: Any) -> Any:
     rows, results = _as_matrix(inputs, kernel.shape[0]), _as_matrix(upstream, kernel.shape[1])
     if narrow.pays(_rows(inputs), kernel):
         return narrow.of_product(rows, results)
-    if _rows(inputs) > FEW and kernel.shape[1] > WIDE:
-        return vjp(lambda each: ops.matmul(rows, each), kernel, results)
-    return ops.matmul(_keras.barrier(ops.transpose(rows)), results)
+    columns = ops.transpose(rows)
+    if _rows(inputs) <= FEW_IN_XLA or min(kernel.shape) <= NARROW:
+        columns = _keras.barrier(columns)
+    return ops.matmul(columns, results)
+
+
+def take(tensor: Any, index: Any) -> Any:
+    """Return some of the channels of a tensor, its last axis, for one of these gradients to compute with."""
+    taken = ops.take(tensor, index, axis=-1)
+    # XLA would take them down the columns, straight out of what computes the tensor.
+    return _keras.barrier(taken) if _keras.is_in_xla_for_cpu() else taken
 
 
 def _are_one_kind(*tensors: Any) -> bool:

@@ -16,7 +16,7 @@ from keras import ops
 from surgeon import _keras
 from surgeon.partial import assemble
 from surgeon.partial.gradients import Tensors, with_gradient
-from surgeon.partial.products import input_gradient, kernel_gradient
+from surgeon.partial.products import input_gradient, kernel_gradient, take
 from surgeon.partial.variable import PartialVariable
 
 
@@ -51,7 +51,7 @@ def _by_columns(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
 
 
 def _back_by_columns(inputs: Any, compact: Any, base: Any, index: Any, upstream: Any) -> Tensors:
-    some = ops.take(upstream, index, axis=-1)
+    some = take(upstream, index)
     to_inputs = ops.add(
         input_gradient(inputs, base, _without(upstream, index)), input_gradient(inputs, compact, some)
     )
@@ -64,7 +64,7 @@ def _by_rows(inputs: Any, compact: Any, base: Any, index: Any) -> Any:
 
 
 def _back_by_rows(inputs: Any, compact: Any, base: Any, index: Any, upstream: Any) -> Tensors:
-    some = ops.take(inputs, index, axis=-1)
+    some = take(inputs, index)
     frozen, trained = input_gradient(inputs, base, upstream), input_gradient(some, compact, upstream)
     to_inputs = assemble.scatter(frozen, trained, index, len(inputs.shape) - 1)
     return to_inputs, kernel_gradient(some, compact, upstream)

@@ -22,6 +22,7 @@ CASES = {
     "Dense": (lambda: layers.Dense(6), (4,)),
     "Dense on sequences": (lambda: layers.Dense(6), (3, 4)),
     "Dense on sequences of sequences": (lambda: layers.Dense(6, activation="tanh"), (2, 3, 4)),
+    "Dense that is wide on long sequences": (lambda: layers.Dense(300), (80, 260)),
     "Conv1D": (lambda: layers.Conv1D(6, 2, strides=2), (7, 4)),
     "Conv2D": (lambda: layers.Conv2D(6, 2, padding="same", activation="tanh"), (5, 5, 4)),
     "Conv2D that is large": (lambda: layers.Conv2D(256, 3, padding="same"), (2, 2, 128)),
@@ -181,3 +182,52 @@ def test_where_most_of_a_convolution_trains_tensorflow_computes_the_whole_gradie
     monkeypatch.setattr(fast, "apply", apply)
     tuned(np.ones((1, 4, 4, 12 * groups), "float32"))
     assert apply.called == ((pays or BACKEND != "tensorflow") and not (groups > 1 and BACKEND == "torch"))
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="in tests/partial/test_in_place_calls.py for TensorFlow")
+@pytest.mark.parametrize("selection", [*SLICES, ELEMENTS], ids=str)
+@pytest.mark.parametrize("case", ["Dense", "Dense that is wide on long sequences"])
+def test_the_gradient_of_a_gradient_is_that_of_the_stock_layer(case, selection):
+    import jax
+
+    make, shape = CASES[case]
+    stock = model_of(make, shape)
+    tuned = sg.rewrite(stock, sg.train("subject", kernel=selection))
+    x = np.random.default_rng(0).normal(size=(5, *shape)).astype("float32")
+
+    def penalty(model):
+        fixed = [variable.value for variable in model.non_trainable_variables]
+
+        def of(trained):
+            to_inputs = jax.grad(lambda x: (model.stateless_call(trained, fixed, x)[0] ** 3).sum())
+            return (to_inputs(x) ** 2).mean()
+
+        return of
+
+    def gradients(model):
+        trained = [variable.value for variable in model.trainable_variables]
+        found = jax.grad(penalty(model))(trained)
+        return {v.path: to_numpy(each) for v, each in zip(model.trainable_variables, found, strict=True)}
+
+    compact = tuned.get_layer("subject").kernel
+    found, expected = gradients(tuned)[compact.compact.path], gradients(stock)["subject/kernel"]
+    expected = compact.part.take(expected)
+    assert np.abs(expected).max() > 0
+    assert np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="other backends have it")
+@pytest.mark.parametrize(
+    "case, selection",
+    [("Dense", ELEMENTS), *((case, each) for case in ("Dense", "Conv2D", "EinsumDense") for each in SLICES)],
+    ids=str,
+)
+def test_on_pytorch_the_gradient_of_a_gradient_is_refused(case, selection):
+    import torch
+
+    make, shape = CASES[case]
+    tuned = sg.rewrite(model_of(make, shape), sg.train("subject", kernel=selection))
+    x = torch.ones((5, *shape), requires_grad=True)
+    torch.autograd.grad((tuned(x) ** 2).sum(), x)
+    with pytest.raises(NotImplementedError, match=r"gradient of its gradient.*restore"):
+        torch.autograd.grad((tuned(x) ** 2).sum(), x, create_graph=True)

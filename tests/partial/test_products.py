@@ -16,7 +16,16 @@ from surgeon.partial.gradients import vjp
 from tests.helpers import to_numpy
 from tests.partial.test_blocks import BACKEND, WITH_XLA, compiled
 
-BATCHES = [(1,), (3,), (20, 10), (products.FEW,), (products.FEW + 1,), (narrow.MANY,), (2, narrow.MANY)]
+BATCHES = [
+    (1,),
+    (3,),
+    (20, 10),
+    (products.FEW_IN_XLA,),
+    (products.FEW,),
+    (products.FEW + 1,),
+    (narrow.MANY,),
+    (2, narrow.MANY),
+]
 
 
 def numbers(*sizes):
@@ -52,21 +61,33 @@ def test_compiled(batch, outputs, monkeypatch):
     ways = products.input_gradient, products.kernel_gradient
     assert_are_gradients([compiled(way, *arrays) for way in ways], *arrays)
     rows = int(np.prod(batch))
-    turned = [(32, rows)] if rows <= products.FEW else []  # the gradient of the inputs
+    turned = [(32, rows)] if rows <= products.FEW_IN_XLA else []  # the gradient of the inputs
     is_narrow = rows >= narrow.MANY and outputs <= 4
     assert shapes == [*turned, (outputs, 32) if is_narrow else (32, rows)]
 
 
+FEW, NARROW = products.FEW_IN_XLA, products.NARROW
+
+
 @WITH_XLA
-@pytest.mark.parametrize("batch", [(products.FEW,), (products.FEW + 1,), (20, 10)], ids=str)
-@pytest.mark.parametrize("outputs", [products.WIDE, products.WIDE + 1])
-def test_many_rows_of_a_wide_kernel_are_not_laid_out_anew(batch, outputs, monkeypatch):
-    arrays = given(batch, outputs)
-    general = Mock(wraps=vjp)
-    monkeypatch.setattr(products, "vjp", general)
+@pytest.mark.parametrize(
+    "rows, inputs, outputs, is_laid_out",
+    [
+        (FEW, NARROW + 1, NARROW + 2, True),
+        (FEW + 1, NARROW + 1, NARROW + 2, False),
+        (FEW + 1, NARROW, NARROW + 2, True),
+        (FEW + 1, NARROW + 2, NARROW, True),
+    ],
+)
+def test_many_rows_are_laid_out_anew_for_a_narrow_kernel_alone(
+    rows, inputs, outputs, is_laid_out, monkeypatch
+):
+    barrier = Mock(wraps=_keras.barrier)
+    monkeypatch.setattr(_keras, "barrier", barrier)
+    arrays = numbers((rows, inputs), (inputs, outputs), (rows, outputs))
     found = compiled(products.kernel_gradient, *arrays)
-    assert general.called == (np.prod(batch) > products.FEW and outputs > products.WIDE)
-    assert np.allclose(found, arrays[0].reshape(-1, 32).T @ arrays[2].reshape(-1, outputs), atol=1e-3)
+    assert barrier.called == is_laid_out
+    assert np.allclose(found, arrays[0].T @ arrays[2], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("batch", [(3,), (2, 3, 5)], ids=str)
@@ -124,7 +145,7 @@ def test_of_unknown_sizes(shape):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow traces steps for batches of any size")
-@pytest.mark.parametrize("steps, is_turned", [(products.FEW // products.BATCH, True), (20, False)])
+@pytest.mark.parametrize("steps, is_turned", [(products.FEW_IN_XLA // products.BATCH, True), (20, False)])
 def test_a_batch_of_unknown_size_counts_as_one_of_the_usual_size(steps, is_turned, monkeypatch):
     import tensorflow as tf
 
