@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -124,3 +125,12 @@ def tiers(names: Iterable[str], quick: Collection[str] = (), slow: Collection[st
         return [] if name in quick else [pytest.mark.slow if name in slow else pytest.mark.sweep]
 
     return [pytest.param(name, marks=marks(name)) for name in names]
+
+
+def as_in_a_backward_pass() -> AbstractContextManager[Any]:
+    """On PyTorch no gradient is recorded there, unless one of the gradient is wanted: that is refused."""
+    if keras.backend.backend() != "torch":
+        return nullcontext()
+    import torch
+
+    return torch.no_grad()
