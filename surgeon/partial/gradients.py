@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from surgeon.errors import ModelError
+
 Tensors = tuple[Any, ...]
 
 
@@ -62,7 +64,7 @@ def vjp(function: Callable[[Any], Any], at: Any, upstream: Any) -> Any:
     """Return the vector-Jacobian product of a function of one tensor.
 
     Raises:
-        NotImplementedError: On PyTorch, if a gradient of this one is wanted.
+        ModelError: On PyTorch, if a gradient of this one is wanted.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -79,7 +81,7 @@ def vjp(function: Callable[[Any], Any], at: Any, upstream: Any) -> Any:
     import torch
 
     if torch.is_grad_enabled():  # in a backward pass only with `create_graph=True`
-        raise NotImplementedError(
+        raise ModelError(
             "on PyTorch, a layer that is partly frozen has no gradient of its gradient, as "
             "`create_graph=True` asks for: use `surgeon.restore(model)` first, or TensorFlow or JAX"
         )

@@ -90,6 +90,16 @@ def test_many_rows_are_laid_out_anew_for_a_narrow_kernel_alone(
     assert np.allclose(found, arrays[0].T @ arrays[2], rtol=1e-4, atol=1e-3)
 
 
+@WITH_XLA
+def test_channels_are_taken_by_rows(monkeypatch):
+    barrier = Mock(wraps=_keras.barrier)
+    monkeypatch.setattr(_keras, "barrier", barrier)
+    (tensor,) = numbers((3, 5, 8))
+    found = compiled(products.take, tensor, np.array([1, 6], "int32"))
+    assert barrier.called
+    assert np.array_equal(found, tensor[..., [1, 6]])
+
+
 @pytest.mark.parametrize("batch", [(3,), (2, 3, 5)], ids=str)
 def test_as_it_comes(batch):
     arrays = given(batch, 4)
@@ -161,7 +171,8 @@ def test_a_batch_of_unknown_size_counts_as_one_of_the_usual_size(steps, is_turne
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow's vectorized_map")
 @pytest.mark.parametrize("make", [lambda: layers.Dense(4), lambda: layers.Conv1D(4, 3, padding="same")])
-def test_gradients_by_example_are_vectorized(make):
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_gradients_by_example_are_vectorized(make, is_nested):
     import tensorflow as tf
 
     start = keras.Input((5, 16))
@@ -176,7 +187,8 @@ def test_gradients_by_example_are_vectorized(make):
         return tape.gradient(loss, compact.value)
 
     def every(examples):
-        return tf.vectorized_map(one, examples, fallback_to_while_loop=False)
+        each = tf.function(one, autograph=False) if is_nested else one
+        return tf.vectorized_map(each, examples, fallback_to_while_loop=False)
 
     (x,) = numbers((3, 5, 16))
     expected = np.stack([one(tf.constant(each)).numpy() for each in x])
