@@ -133,4 +133,5 @@ def as_in_a_backward_pass() -> AbstractContextManager[Any]:
         return nullcontext()
     import torch
 
-    return torch.no_grad()
+    unrecorded: AbstractContextManager[Any] = torch.no_grad()
+    return unrecorded

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from surgeon import _keras
 from surgeon.partial import fast, grouped, narrow
 from surgeon.partial.attaching import promise
 from surgeon.partial.fast import fast_weight
@@ -15,10 +14,6 @@ from surgeon.partial.layer import FAST_PATHS, PartialHost, named_partial
 from surgeon.partial.part import Part
 from surgeon.partial.spec import Spec
 from surgeon.partial.variable import PartialVariable
-
-MOST = 4 / 3
-"""One of so many channels: where more of them train, TensorFlow takes longer for the gradient of these than
-for that of all (64 channels on 28 × 28 places: 7.2 ms for 58, and 4.7)."""
 
 
 class FastConv:
@@ -36,7 +31,7 @@ class FastConv:
         side, channel_axis = sides[variable.axis], -1 if self.data_format == "channels_last" else 1
         if self.groups > 1 and not grouped.pays(variable, self.groups, channel_axis):
             return stock(inputs, kernel)
-        if self.groups == 1 and _are_most(variable):
+        if self.groups == 1 and fast.are_most(variable):
             return stock(inputs, kernel)
         turned = narrow.of_convolution(stock) if side == "out" and self._is_turned(variable) else None
         return fast.apply(stock, inputs, variable, side, channel_axis, self.groups, kernel_gradient=turned)
@@ -49,13 +44,6 @@ class FastConv:
         if (self.padding, self.data_format) != ("same", "channels_last"):
             return False
         return narrow.pays_in_convolution(*variable.compact.shape[-2:])
-
-
-def _are_most(variable: PartialVariable) -> bool:
-    if keras.backend.backend() != "tensorflow" or _keras.is_in_xla_for_cpu():
-        return False
-    trains, count = (int(each.shape[variable.axis]) for each in (variable.compact, variable))
-    return MOST * trains > count
 
 
 class FastConv1D(FastConv):

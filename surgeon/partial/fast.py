@@ -8,11 +8,13 @@ upstream gradient (output channels) or of the inputs (input rows) that it needs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import keras
 from keras import ops
 
 from surgeon import _keras, paths
@@ -23,6 +25,12 @@ from surgeon.partial.variable import PartialVariable
 Operation = grouped.Operation
 Side = Literal["in", "out"]
 Gradient = Callable[[Any, Any, Any], Any]
+
+MOST = 4 / 3
+"""One of so many slices: where more train, TensorFlow can take longer for the gradient of these than for that
+of all. So it does in a convolution (64 channels on 28 × 28 places: 7.2 ms for 58, and 4.7), and in a product
+where the tensor that slices are taken out of is larger than the weight (256 inputs and outputs or more, 1024
+rows: 0.95 of a step for channels, 0.9 for rows)."""
 
 
 def fast_weight(layer: Any, name: str) -> PartialVariable | None:
@@ -37,6 +45,14 @@ def takes_apart(layer: Any, name: str, variable: PartialVariable) -> bool:
     if variable.axis is not None:
         return name in getattr(layer, "fast_slices", ())
     return variable.compact is not None and name in getattr(layer, "fast_elements", ())
+
+
+def are_most(variable: PartialVariable) -> bool:
+    """Whether so many slices of a weight train that the gradient of all may take less time, see `MOST`."""
+    if variable.axis is None or keras.backend.backend() != "tensorflow" or _keras.is_in_xla_for_cpu():
+        return False
+    trains, count = (int(each.shape[variable.axis]) for each in (variable.compact, variable))
+    return MOST * trains > count
 
 
 def apply(
@@ -84,7 +100,7 @@ def apply(
         if side is None:
             to_compact = gradients.of_elements(inputs, whole, index, upstream)
         else:
-            to_compact = gradients.of_slices(inputs, ops.cast(compact, compute), index, upstream)
+            to_compact = gradients.of_slices(inputs, whole, ops.cast(compact, compute), index, upstream)
         if is_laid_out_anew:
             whole = _keras.held_back(whole, to_compact)
         with _keras.after(to_compact) if is_large else nullcontext():
@@ -118,7 +134,9 @@ class _Gradients:
             return blocks.gradient_of_elements(inputs, whole, index, upstream, self.variable.workspace)
         return assemble.gather(self._of_kernel(inputs, whole, upstream), index, None)
 
-    def of_slices(self, inputs: Any, slices: Any, index: Any, upstream: Any) -> Any:
+    def of_slices(self, inputs: Any, whole: Any, slices: Any, index: Any, upstream: Any) -> Any:
+        if self._is_better_whole(upstream if self.side == "out" else inputs):
+            return assemble.gather(self._of_kernel(inputs, whole, upstream), index, self.variable.axis)
         if self.side == "out":
             upstream = self._take(upstream, index)
         else:
@@ -128,6 +146,11 @@ class _Gradients:
         of = grouped.group_of(self.variable.shape[-1], self.groups)
         of = ops.take(of, index) if self.side == "out" else of
         return grouped.kernel_gradient(self.operation, inputs, slices, upstream, self.groups, of)
+
+    def _is_better_whole(self, taken: Any) -> bool:
+        """Whether to take slices out of the gradient of all of the weight, and not out of this tensor."""
+        is_smaller = math.prod(self.variable.shape) <= products.size(taken.shape)
+        return self.groups == 1 and is_smaller and are_most(self.variable)
 
     def _take(self, tensor: Any, index: Any) -> Any:
         if self.operation is ops.matmul:

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import surgeon as sg
-from surgeon.partial import fast, products
+from surgeon.partial import assemble, fast, products
 from tests.helpers import assert_same_outputs, to_numpy
 from tests.partial.matrix import values
 from tests.zoo import jitter
@@ -184,6 +184,56 @@ def test_where_most_of_a_convolution_trains_tensorflow_computes_the_whole_gradie
     monkeypatch.setattr(fast, "apply", apply)
     tuned(np.ones((1, 4, 4, 12 * groups), "float32"))
     assert apply.called == ((pays or BACKEND != "tensorflow") and not (groups > 1 and BACKEND == "torch"))
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.Dense(6),
+        lambda: layers.EinsumDense("abc,cd->abd", (3, 6)),
+        lambda: layers.Conv1DTranspose(6, 1),
+    ],
+)
+@pytest.mark.parametrize(
+    "selection, taken_out_of",
+    [
+        (sg.channels([0, 1, 2, 4, 5]), "upstream"),
+        (sg.rows([0, 1, 2, 3, 4, 6, 7]), "inputs"),
+        (sg.channels([0, 1, 2]), None),  # not most
+        (sg.rows([0, 1, 2, 3, 4, 6]), None),  # nor three of four
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_most_slices_are_taken_out_of_what_is_smaller(
+    make, selection, taken_out_of, is_compiled, monkeypatch
+):
+    start = keras.Input((3, 8))
+    subject = make()
+    subject.name = "subject"
+    model = jitter(keras.Model(start, subject(layers.Dense(8, name="before")(start))))
+    gather = Mock(wraps=assemble.gather)
+    monkeypatch.setattr(assemble, "gather", gather)
+    sizes = {"upstream": 8 * 6 / (3 * 6), "inputs": 8 * 6 / (3 * 8), None: 10}
+    batch = int(np.ceil(sizes[taken_out_of]))
+    rng = np.random.default_rng(0)
+    for rows in (batch, batch - 1):
+        x, y = (rng.normal(size=(rows, 3, each)).astype("float32") for each in (8, 6))
+        tuned = sg.rewrite(model, sg.train("subject", kernel=selection))
+        stock, found = sg.rewrite(model, []), []
+        for each in (tuned, stock):
+            each.compile(keras.optimizers.SGD(RATE), "mse", jit_compile=is_compiled)
+            gather.reset_mock()
+            each.train_on_batch(x, y)
+            found.append(to_numpy(each.get_layer("subject").kernel))
+            if each is tuned:
+                assert gather.called == (taken_out_of is not None and rows == batch and not is_compiled)
+        mask = tuned.get_layer("subject").kernel.part.to_mask()
+        before = to_numpy(subject.kernel)
+        assert np.array_equal(found[0][~mask], before[~mask])
+        assert np.allclose(found[0][mask], found[1][mask], rtol=1e-5, atol=1e-6)
+        assert (found[0][mask] != before[mask]).all()
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="in tests/partial/test_in_place_calls.py for TensorFlow")

@@ -36,6 +36,8 @@ def test_few_outputs_of_many_rows_are_turned():
     assert narrow.pays(narrow.MANY, kernel)
     assert not narrow.pays(narrow.MANY - 1, kernel)
     assert not narrow.pays(narrow.MANY, np.zeros((32, 5), "float32"))
+    assert narrow.pays(narrow.MANY, np.zeros((4096, narrow.WIDEST), "float32"))
+    assert not narrow.pays(narrow.MANY, np.zeros((4096, narrow.WIDEST + 1), "float32"))
 
 
 WINDOWS = [
