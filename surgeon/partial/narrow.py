@@ -20,8 +20,8 @@ NARROW = 8
 """One of so many outputs: with more, turning the result around costs more than it saves."""
 
 WIDEST = 128
-"""Outputs up to which that is so of a matrix (XLA, 256 to 4096 rows: 1024 inputs and 102 outputs take 0.7 to
-0.9 of the time, 4096 and 410 take 1.1 to 1.3)."""
+"""Outputs of a matrix up to which it saves as much (XLA, 256 rows and more: 1024 inputs and 102 outputs take
+0.7 to 0.9 of the time, 4096 and 410 take 1.1 to 1.3)."""
 
 MANY = 256
 """Rows of a batch from which on turning the result around costs less than it saves: what reads it next, an

@@ -4,8 +4,8 @@ On a CPU, XLA and TensorFlow can be slow with a matrix that they read down its c
 laid out anew before, or turned around behind; a barrier keeps XLA from making one operation of both again.
 How much that is worth differs among processors: on some, the gradient of a kernel then takes JAX 0.5 of the
 time, that of the inputs 0.05, and the latter takes TensorFlow 0.3 to 0.7 with 1024 units and more; on others
-only that of a kernel gains, and with few rows or few inputs alone (0.4 to 0.98). There XLA loses with many of
-both, 1.4 to 2.2 from 1024 rows and inputs on: then it is the stock layer's own way.
+only that of a kernel gains, and with few rows, inputs or outputs alone (0.4 to 0.98). There XLA loses with
+many of all, up to 2.2 from 1024 rows and inputs on: then it is the stock layer's own way.
 """
 
 from __future__ import annotations
@@ -93,5 +93,7 @@ def _rows(inputs: Any) -> int:
 
 
 def size(shape: Sequence[int | None]) -> int:
-    """Return how many elements a tensor of this shape has, or probably has."""
+    """Return how many elements a tensor of this shape has, or probably has; 0 if nothing is known of it."""
+    if getattr(shape, "rank", 0) is None:  # as TensorFlow says it
+        return 0
     return _keras.static_size(BATCH if each is None else each for each in shape) or 0

@@ -186,54 +186,79 @@ def test_where_most_of_a_convolution_trains_tensorflow_computes_the_whole_gradie
     assert apply.called == ((pays or BACKEND != "tensorflow") and not (groups > 1 and BACKEND == "torch"))
 
 
+MOST_CHANNELS, MOST_ROWS = sg.channels([0, 1, 2, 4, 5]), sg.rows([0, 1, 2, 3, 4, 6, 7])
+
+
 @ON_TENSORFLOW
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: layers.Dense(6),
-        lambda: layers.EinsumDense("abc,cd->abd", (3, 6)),
-        lambda: layers.Conv1DTranspose(6, 1),
-    ],
-)
-@pytest.mark.parametrize(
-    "selection, taken_out_of",
-    [
-        (sg.channels([0, 1, 2, 4, 5]), "upstream"),
-        (sg.rows([0, 1, 2, 3, 4, 6, 7]), "inputs"),
-        (sg.channels([0, 1, 2]), None),  # not most
-        (sg.rows([0, 1, 2, 3, 4, 6]), None),  # nor three of four
-    ],
-    ids=str,
-)
 @pytest.mark.parametrize("is_compiled", [False, True])
-def test_most_slices_are_taken_out_of_what_is_smaller(
-    make, selection, taken_out_of, is_compiled, monkeypatch
+@pytest.mark.parametrize(
+    "make, shape, selection, batch, is_whole",
+    [
+        # A kernel of 8 * 6, and upstream gradients or inputs that are just as large, or just not.
+        (lambda: layers.Dense(6), (8,), MOST_CHANNELS, 8, True),
+        (lambda: layers.Dense(6), (8,), MOST_CHANNELS, 7, False),
+        (lambda: layers.Dense(6), (3, 8), MOST_CHANNELS, 3, True),
+        (lambda: layers.Dense(6), (3, 8), MOST_CHANNELS, 2, False),
+        (lambda: layers.Dense(6), (3, 8), MOST_ROWS, 2, True),
+        (lambda: layers.Dense(6), (3, 8), MOST_ROWS, 1, False),
+        (lambda: layers.Dense(6, dtype="mixed_bfloat16"), (3, 8), MOST_CHANNELS, 3, True),
+        (lambda: layers.Dense(6), (3, 8), sg.channels([0, 1, 2]), 9, False),
+        (lambda: layers.Dense(6), (3, 8), sg.rows([0, 1, 2, 3, 4, 6]), 9, False),  # three of four
+        # TensorFlow's gradient of this one's kernel is one kernel for each example first.
+        (lambda: layers.EinsumDense("abc,cd->abd", (3, 6)), (3, 8), MOST_CHANNELS, 9, False),
+        (lambda: layers.Conv1DTranspose(6, 1), (3, 8), MOST_CHANNELS, 9, False),
+    ],
+)
+def test_where_most_slices_train_and_rows_are_many_they_are_taken_out_of_the_whole_gradient(
+    make, shape, selection, batch, is_whole, is_compiled, monkeypatch
 ):
-    start = keras.Input((3, 8))
+    start = keras.Input(shape)
     subject = make()
     subject.name = "subject"
     model = jitter(keras.Model(start, subject(layers.Dense(8, name="before")(start))))
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(batch, *shape[:-1], size)).astype("float32") for size in (8, 6))
+    tuned, stock = sg.rewrite(model, sg.train("subject", kernel=selection)), sg.rewrite(model, [])
     gather = Mock(wraps=assemble.gather)
     monkeypatch.setattr(assemble, "gather", gather)
-    sizes = {"upstream": 8 * 6 / (3 * 6), "inputs": 8 * 6 / (3 * 8), None: 10}
-    batch = int(np.ceil(sizes[taken_out_of]))
-    rng = np.random.default_rng(0)
-    for rows in (batch, batch - 1):
-        x, y = (rng.normal(size=(rows, 3, each)).astype("float32") for each in (8, 6))
-        tuned = sg.rewrite(model, sg.train("subject", kernel=selection))
-        stock, found = sg.rewrite(model, []), []
-        for each in (tuned, stock):
-            each.compile(keras.optimizers.SGD(RATE), "mse", jit_compile=is_compiled)
-            gather.reset_mock()
-            each.train_on_batch(x, y)
-            found.append(to_numpy(each.get_layer("subject").kernel))
-            if each is tuned:
-                assert gather.called == (taken_out_of is not None and rows == batch and not is_compiled)
-        mask = tuned.get_layer("subject").kernel.part.to_mask()
-        before = to_numpy(subject.kernel)
-        assert np.array_equal(found[0][~mask], before[~mask])
-        assert np.allclose(found[0][mask], found[1][mask], rtol=1e-5, atol=1e-6)
-        assert (found[0][mask] != before[mask]).all()
+    for each in (stock, tuned):
+        each.compile(keras.optimizers.SGD(RATE), "mse", jit_compile=is_compiled)
+        each.train_on_batch(x, y)
+    assert gather.called == (is_whole and not is_compiled)
+    before, whole, partly = (to_numpy(each.get_layer("subject").kernel) for each in (model, stock, tuned))
+    mask = tuned.get_layer("subject").kernel.part.to_mask()
+    assert np.array_equal(partly[~mask], before[~mask])
+    assert np.allclose(partly[mask], whole[mask], rtol=1e-5, atol=1e-6)
+    assert (partly[mask] != before[mask]).all()
+
+
+@ON_TENSORFLOW
+@pytest.mark.parametrize("selection", [*SLICES, MOST_CHANNELS, MOST_ROWS, ELEMENTS], ids=str)
+def test_an_upstream_gradient_of_which_tensorflow_knows_nothing(selection):
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def energy(y):
+        def slope(upstream):
+            return tf.numpy_function(lambda y, by: 2 * by * y, [y, upstream], tf.float32)
+
+        return tf.reduce_sum(y * y), slope
+
+    @tf.function(autograph=False)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            loss = energy(tuned(x))
+        return tape.gradient(loss, compact)
+
+    start = keras.Input((3, 8))
+    model = keras.Model(start, layers.Dense(6, use_bias=False, name="subject")(start))
+    tuned = sg.rewrite(model, sg.train("subject", kernel=selection))
+    kernel = tuned.get_layer("subject").kernel
+    compact = kernel.compact.value
+    x = np.random.default_rng(0).normal(size=(5, 3, 8)).astype("float32")
+    rows = x.reshape(-1, 8)
+    expected = 2 * rows.T @ (rows @ to_numpy(kernel))
+    assert np.allclose(to_numpy(gradient(x)), kernel.part.take(expected), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="in tests/partial/test_in_place_calls.py for TensorFlow")
