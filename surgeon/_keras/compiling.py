@@ -37,9 +37,16 @@ def _are_large(tensors: tuple[Any, ...]) -> bool:
     return None not in sizes and (sizes[0] or 0) >= LARGE
 
 
-def static_size(shape: Iterable[Any]) -> int | None:
-    """Return how many elements there are, or `None` where that is not known while a function is traced."""
-    sizes = list(shape)
+def static_size(shape: Iterable[Any], otherwise: int | None = None) -> int | None:
+    """Return how many elements there are, or `None` where that is not known while a function is traced.
+
+    Args:
+        shape: A shape.
+        otherwise: What an axis counts as whose size is not known.
+    """
+    if getattr(shape, "rank", 0) is None:  # not even how many axes there are, as TensorFlow says it
+        return None
+    sizes: list[Any] = [otherwise if size is None else size for size in shape]
     return math.prod(sizes) if all(isinstance(size, int) for size in sizes) else None
 
 

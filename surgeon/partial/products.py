@@ -94,6 +94,4 @@ def _rows(inputs: Any) -> int:
 
 def size(shape: Sequence[int | None]) -> int:
     """Return how many elements a tensor of this shape has, or probably has; 0 if nothing is known of it."""
-    if getattr(shape, "rank", 0) is None:  # as TensorFlow says it
-        return 0
-    return _keras.static_size(BATCH if each is None else each for each in shape) or 0
+    return _keras.static_size(shape, BATCH) or 0

@@ -28,9 +28,9 @@ def mark(values):
     return tuple(tf.function(digest.mark, jit_compile=True)(tensor).numpy().tolist())
 
 
-def sums(pairs, places):
-    """Return the two sums of each row of pairs, by numpy."""
-    lanes = digest._lanes(pairs[..., 0], pairs[..., 1], places, _shifted)
+def sums(tuples, places):
+    """Return the two sums of each row of tuples, of one number from each piece, by numpy."""
+    lanes = digest._lanes(np.moveaxis(tuples, -1, 0), places, _shifted)
     return [lane.sum(axis=-1, dtype="uint32") for lane in lanes]
 
 
@@ -39,12 +39,12 @@ def _shifted(numbers, by):
 
 
 def sums_of(bits):
-    """Return the two sums of flat bits: their halves are the pairs."""
-    pairs = np.stack(digest._halves(bits), axis=-1)
-    return sums(pairs, np.arange(len(pairs), dtype="uint32"))
+    """Return the two sums of flat bits."""
+    tuples = np.stack(digest._pieces(bits), axis=-1)
+    return sums(tuples, np.arange(len(tuples), dtype="uint32"))
 
 
-@pytest.mark.parametrize("shape", [(1,), (5,), (6,), (3, 7), (2, 3, 5)])
+@pytest.mark.parametrize("shape", [(1,), (5,), (8,), (3, 7), (2, 3, 5)])
 def test_a_mark_is_that_of_numpy(shape):
     values = np.random.default_rng(0).normal(size=shape).astype("float32")
     expected = np.array(sums_of(values.reshape(-1).view("uint32"))).view("int32")
@@ -85,16 +85,26 @@ def test_zeros_of_both_signs_and_the_order_count():
     assert len({mark(np.array(each, "float32")) for each in ([0.0, 1.0], [-0.0, 1.0], [1.0, 0.0])}) == 3
 
 
+def _but(piece, factor):
+    """Return factors that leave all pieces but one as they are."""
+    factors = np.ones(digest.PIECES, "float32")
+    factors[piece] = factor
+    return factors
+
+
 CHANGES = {
-    "all signs": lambda pairs, _: -pairs,
-    "signs of firsts": lambda pairs, _: pairs * np.array([-1, 1], "float32"),
-    "signs of seconds": lambda pairs, _: pairs * np.array([1, -1], "float32"),
-    "swapped pairs": lambda pairs, _: pairs[:, ::-1],
-    "swapped halves": lambda pairs, _: pairs[:, :, ::-1],
-    "doubled": lambda pairs, _: pairs * 2,
-    "decayed": lambda pairs, _: pairs * np.float32(0.999),
-    "a zero": lambda pairs, _: pairs * np.array([[0, 1], [1, 1]], "float32"),
-    "noise": lambda pairs, rng: pairs + rng.normal(scale=1e-6, size=pairs.shape).astype("float32"),
+    "all signs": lambda tuples, _: -tuples,
+    "signs of firsts": lambda tuples, _: tuples * _but(0, -1),
+    "signs of seconds": lambda tuples, _: tuples * _but(1, -1),
+    "signs of lasts": lambda tuples, _: tuples * _but(-1, -1),
+    "signs of all but firsts": lambda tuples, _: -tuples * _but(0, -1),
+    "swapped tuples": lambda tuples, _: tuples[:, ::-1],
+    "pieces the other way round": lambda tuples, _: tuples[:, :, ::-1],
+    "pieces moved on by one": lambda tuples, _: np.roll(tuples, 1, axis=-1),
+    "doubled": lambda tuples, _: tuples * 2,
+    "decayed": lambda tuples, _: tuples * np.float32(0.999),
+    "a zero": lambda tuples, _: tuples * np.stack([_but(0, 0), _but(0, 1)]),
+    "noise": lambda tuples, rng: tuples + rng.normal(scale=1e-6, size=tuples.shape).astype("float32"),
 }
 COUNT = 300_000
 
@@ -109,8 +119,8 @@ def places(apart):
 @pytest.mark.parametrize("apart", [1, 2**10, 2**15, 2**20])
 def test_what_people_do_to_weights_is_no_accident(change, apart):
     rng = np.random.default_rng(1)
-    pairs = rng.normal(size=(COUNT, 2, 2)).astype("float32")
-    before, after = (np.array(each).view("uint32") for each in (pairs, CHANGES[change](pairs, rng)))
+    tuples = rng.normal(size=(COUNT, 2, digest.PIECES)).astype("float32")
+    before, after = (np.array(each).view("uint32") for each in (tuples, CHANGES[change](tuples, rng)))
     assert_by_chance(before, after, places(apart))
 
 
@@ -119,13 +129,13 @@ ROUND = (0x3F800000, 0x40000000, 0x40400040, 0x3C00, 0x4000, 0x1400, 0x3F80)
 
 
 @pytest.mark.parametrize("bits", ROUND, ids=hex)
-@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("piece", list(range(digest.PIECES)))
 @pytest.mark.parametrize("apart", [2**power for power in range(0, 26, 5)])
-def test_a_round_number_that_moves_is_no_accident(bits, half, apart):
+def test_a_round_number_that_moves_is_no_accident(bits, piece, apart):
     """As one does where rows of zeros and ones are rolled: its lower bits are 0, and say nothing."""
-    pairs = np.zeros((COUNT, 2, 2), "uint32")
-    pairs[:, 0, half] = bits
-    assert_by_chance(pairs, pairs[:, ::-1], places(apart))
+    tuples = np.zeros((COUNT, 2, digest.PIECES), "uint32")
+    tuples[:, 0, piece] = bits
+    assert_by_chance(tuples, tuples[:, ::-1], places(apart))
 
 
 def assert_by_chance(before, after, at):
@@ -144,11 +154,23 @@ def assert_by_chance(before, after, at):
 def test_one_sum_does_not_say_the_other(change):
     """The factor of the second is not what makes it another: without more, they would differ by few bits."""
     rng = np.random.default_rng(2)
-    pairs = rng.normal(size=(20_000, 2, 2)).astype("float32")
-    before, after = (np.array(each).view("uint32") for each in (pairs, CHANGES[change](pairs, rng)))
+    tuples = rng.normal(size=(20_000, 2, digest.PIECES)).astype("float32")
+    before, after = (np.array(each).view("uint32") for each in (tuples, CHANGES[change](tuples, rng)))
     one, two = (sums(each, places(2**10)[:20_000]) for each in (before, after))
     rest = (one[1] - two[1]) - digest.STEP * (one[0] - two[0])
     assert (rest + np.uint32(2**24) < 2**25).mean() < 0.05
+
+
+@pytest.mark.parametrize("pieces", [[0, 1], [1, 2], [2, 3], [0, 3], [0, 1, 2, 3]], ids=str)
+def test_what_one_sum_takes_for_the_same_the_other_tells_apart(pieces):
+    """Many numbers are mixed into one of 32 bits: of half a million, some 32 pairs come out the same."""
+    tuples = np.zeros((2**19, digest.PIECES), "uint32")
+    tuples[:, pieces] = np.random.default_rng(3).integers(2**32, size=(2**19, len(pieces)), dtype="uint32")
+    one, other = digest._lanes(list(tuples.T), np.full(1, 5, "uint32"), _shifted)
+    order = np.argsort(one)
+    same = np.flatnonzero(np.diff(one[order]) == 0)
+    assert len(same) > 8
+    assert np.diff(other[order])[same].all()
 
 
 def test_a_mark_is_never_that_of_nothing():
