@@ -8,9 +8,10 @@ from pathlib import Path
 HEAD = """# What partial training costs
 
 Written by `scripts/benchmark training --page docs`, in one run on a shared machine of two cores. All variants
-of a case take turns in one process. *Train step* and *inference* are processor time, *slots* the bytes of
-Adam's variables, *peak memory* the bytes of the batch, weights, slots, gradients, activations and
-temporaries of a step, as asked of TensorFlow's allocator (at most, in three processes) and as XLA plans
+of a case take turns in one process. *Train step* and *inference* are processor time (the latter with
+a kernel of 64 MB moved to three places in memory, as it counts where it comes to lie), *slots* the bytes of
+Adam's variables, *peak memory* the bytes of the batch, weights, slots, gradients, activations and temporaries
+of a step, as asked of TensorFlow's allocator (at most, in three processes) and as XLA plans
 them for JAX: all as ratios to the stock layer's. The second decimal is not worth much.
 
 *Frozen* is the layer with Keras's own flag, *kernel frozen* `freeze(layer, "kernel")`; *channels*, *rows* and

@@ -25,8 +25,8 @@ UNKNOWN = np.zeros(3, "int32")
 def mark(tensor: Any) -> Any:
     """Return a mark of a tensor's bits: 1 and 64 bits of a digest, an int32 tensor of shape `(3,)`.
 
-    Tensors that differ have the same mark by an accident of the order of 2^-64, and none if they differ in 32
-    bits that are in one piece alone (see `PIECES`). It guards against no intent.
+    Tensors that differ have the same mark by an accident of the order of 2^-60, and none if they differ in
+    one element, of 32 bits, that lies in one piece alone (see `PIECES`). It guards against no intent.
 
     Args:
         tensor: Of a dtype of 16, 32 or 64 bits.
@@ -52,14 +52,17 @@ def _lanes(pieces: Sequence[Any], places: Any, shift: Any) -> tuple[Any, Any]:
     """Return what is added up, of unsigned numbers, one of each piece, and their positions, modulo 2^32.
 
     A position must not be a factor: a round number, of which the lower bits are 0, would count the same at
-    many. So it changes bits before they are mixed, and of the mixed ones each depends on all that went in.
+    many. So it changes bits before they are mixed, and of the mixed ones each depends on all that went in. It
+    does so twice: where the first bits changed at two positions as these do, both would come out exchanged.
     """
     first, *rest = pieces
-    one = first ^ ((places + np.uint32(1)) * STEP)
+    steps = (places + np.uint32(1)) * STEP
+    one = first ^ steps
     seen = []
     for number, piece in enumerate(rest):
         seen.append(one)
         one = (one ^ shift(one, 16 - number % 2)) * FACTORS[number % 2] + piece
+    one = one + steps
     one = (one ^ shift(one, 16)) * FACTORS[1]
     one = (one ^ shift(one, 13)) * FACTORS[0]
     one = one ^ shift(one, 16)

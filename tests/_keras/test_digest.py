@@ -138,6 +138,26 @@ def test_a_round_number_that_moves_is_no_accident(bits, piece, apart):
     assert_by_chance(tuples, tuples[:, ::-1], places(apart))
 
 
+@pytest.mark.parametrize("bits", ROUND, ids=hex)
+@pytest.mark.parametrize("apart", [1, 2**10, 2**23])
+def test_a_round_number_at_two_places_is_no_accident(bits, apart):
+    """With each position in the mixture once, it was: both came out as the other did before."""
+    before = np.zeros((COUNT, 2, digest.PIECES), "uint32")
+    after = before.copy()
+    after[..., 0] = bits
+    assert_by_chance(before, after, places(apart))
+
+
+def test_what_differs_as_two_positions_do_is_no_accident():
+    before = np.random.default_rng(4).integers(2**32, size=(COUNT, 2, digest.PIECES), dtype="uint32")
+    before[:, 1] = before[:, 0]
+    at = places(3 * 2**15)
+    steps = (at + np.uint32(1)) * digest.STEP
+    after = before.copy()
+    after[..., 0] ^= (steps[:, 0] ^ steps[:, 1])[:, None]
+    assert_by_chance(before, after, at)
+
+
 def assert_by_chance(before, after, at):
     """Assert that ten bits of each sum are the same as often as by chance: 0.3 times in 300,000 both."""
     one, two = sums(before, at), sums(after, at)
