@@ -17,7 +17,14 @@ import surgeon as sg
 from surgeon.deltas import gaps, read_delta
 from surgeon.deltas.files import KEY
 from tests import zoo
-from tests.helpers import assert_same_outputs, assert_same_weights, to_numpy, train_steps, weights_of
+from tests.helpers import (
+    assert_same_outputs,
+    assert_same_weights,
+    same_bits,
+    to_numpy,
+    train_steps,
+    weights_of,
+)
 
 
 @given(st.sets(st.integers(0, 200_000), min_size=1).map(sorted))
@@ -121,6 +128,20 @@ def test_a_known_base_makes_a_delta_of_what_differs_of_any_model(tmp_path):
         sg.load_delta(base, tmp_path / "d")
     with pytest.raises(sg.DeltaError, match="does not differ from its base"):
         sg.save_delta(model, tmp_path / "e", base=model)
+
+
+def test_what_a_base_has_inside_of_a_delta_counts_if_the_base_was_given(tmp_path):
+    tuned = tuned_of(zoo.mlp(), some("dense_1", sg.rows([0])))
+    sg.save_delta(tuned, tmp_path / "a")
+    sg.save_delta(tuned, tmp_path / "b", base=zoo.mlp())
+    other = zoo.mlp()
+    kernel = to_numpy(other.get_layer("dense_1").kernel)
+    kernel[0, 0] += 1
+    other.get_layer("dense_1").kernel.assign(kernel)
+    with sg.load_delta(other, tmp_path / "a"):
+        assert same_bits(*(to_numpy(model.get_layer("dense_1").kernel) for model in (other, tuned)))
+    with pytest.raises(sg.DeltaError, match=r"not the base that .*/b was compared with"):
+        sg.load_delta(other, tmp_path / "b")
 
 
 def deltas(tmp_path, first=((0, 1),), second=((2, 3),)):
