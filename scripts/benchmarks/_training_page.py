@@ -8,11 +8,12 @@ from pathlib import Path
 HEAD = """# What partial training costs
 
 Written by `scripts/benchmark training --page docs`, in one run on a shared machine of two cores. All variants
-of a case take turns in one process. *Train step* and *inference* are processor time (the latter with
-a kernel of 64 MB moved to three places in memory, as it counts where it comes to lie), *slots* the bytes of
-Adam's variables, *peak memory* the bytes of the batch, weights, slots, gradients, activations and temporaries
-of a step, as asked of TensorFlow's allocator (at most, in three processes) and as XLA plans
-them for JAX: all as ratios to the stock layer's. The second decimal is not worth much.
+of a case take turns in one process. *Train step* and *inference* are processor time, the median of three
+places in memory, as it counts where weights come to lie; *slots* are the bytes of Adam's variables, *peak
+memory* those of the batch, weights, slots, gradients, activations and temporaries of a step, as asked of
+TensorFlow's allocator (at most, in three processes) and as XLA plans them for JAX. All are ratios to the
+stock layer's; predictions to the mean of the stock layer's and the frozen one's, which are the same. Single
+figures stray by 0.1.
 
 *Frozen* is the layer with Keras's own flag, *kernel frozen* `freeze(layer, "kernel")`; *channels*, *rows* and
 *elements* are `train(layer, kernel=...)` of so many, chosen at random; *mask by hand* is the usual full-size

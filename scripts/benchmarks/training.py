@@ -16,10 +16,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,12 @@ from _training_page import write_page
 LARGE_CASES = ("dense_4096", "conv_256")
 """Cases whose peak memory is asked for, each variant in a process of its own."""
 
-TURN, CALLS, ENOUGH = 0.03, 0.1, 3.0
+TURN, CALLS, ENOUGH = 0.03, 0.1, 1.5
 """Seconds of processor time: of the stock layer's steps in a turn, of its predictions (each finds in the
-cache what the one before left there), and of all turns of a case."""
+cache what the one before left there), and of all turns in a place."""
 
-PLACES = {"dense_4096": 3}
-"""How many times predictions are timed, with the weights moved in between, if not once: where in memory a
-large kernel comes to lie is chance, and counts."""
+PLACES = 3
+"""In how many places in memory a case is timed: where weights come to lie is chance, and counts."""
 
 
 def parse() -> argparse.Namespace:
@@ -50,7 +49,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--fractions", default="0.01,0.1,0.5,0.9")
     parser.add_argument("--cases", default="dense_1024,dense_4096,conv_64,conv_256")
-    parser.add_argument("--turns", type=int, default=7, help="the least number of turns")
+    parser.add_argument("--turns", type=int, default=3, help="the least number of turns in a place")
     parser.add_argument("--memory", action="store_true", help="peak memory too, of large layers at 10 %%")
     parser.add_argument("--page", type=Path, help="folder of the documentation, for training-cost.md")
     return parser.parse_args()
@@ -96,12 +95,20 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
         compile_for(variant, subject, options)
         variant.train_on_batch(x, y)
         variant.predict_on_batch(x)
-    steps = ratios({name: lambda v=v: v.train_on_batch(x, y) for name, v in found.items()}, options.turns)
-    predictions, placed = {name: lambda v=v: v.predict_on_batch(x) for name, v in found.items()}, []
-    for place in range(PLACES.get(case, 1)):
+    steps = {name: lambda v=v: v.train_on_batch(x, y) for name, v in found.items()}
+    calls = {name: lambda v=v: v.predict_on_batch(x) for name, v in found.items()}
+    placed = []
+    for place in range(PLACES):
         move_weights(list(found.values()), place)
-        placed.append(ratios(predictions, options.turns, CALLS))
-    calls = {name: median(each[name] for each in placed) for name in found}
+        placed.append(
+            (
+                ratios(steps, ["stock"], options.turns, TURN),
+                ratios(calls, ["stock", "frozen"], options.turns, CALLS),  # which is the same there
+            )
+        )
+    step, call = (
+        {name: median(each[name] for each in kind) for name in found} for kind in zip(*placed, strict=True)
+    )
     slots = {name: slot_bytes(v) for name, v in found.items()}
     memory = {}
     if options.memory and case in LARGE_CASES and fraction == 0.1:
@@ -109,8 +116,8 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
     for name in found:
         part = "" if name in ("stock", "frozen", "kernel frozen") else f" {fraction:.0%}"
         row = (
-            f"{steps[name]:.2f}",
-            f"{calls[name]:.2f}",
+            f"{step[name]:.2f}",
+            f"{call[name]:.2f}",
             f"{slots[name] / slots['stock']:.3f}",
             f"{memory[name] / memory['stock']:.2f}" if memory else "-",
         )
@@ -171,7 +178,6 @@ def masked(case: Case, fraction: float) -> Any:
 
 def mask_kernel(layer: Any, fraction: float) -> None:
     """Let a layer compute with a kernel of which a mask keeps the gradient from most elements."""
-    import numpy as np
     from keras import ops
 
     mask = (np.random.default_rng(0).random(layer.kernel.shape) < fraction).astype("float32")
@@ -185,19 +191,27 @@ def mask_kernel(layer: Any, fraction: float) -> None:
 
 
 def move_weights(models: list[Any], seed: int) -> None:
-    """Put the weights of models into new memory, in an order that is drawn."""
+    """Put weights of models, and their optimizers' variables, into new memory, in an order that is drawn."""
     import keras
 
     for place in np.random.default_rng(seed).permutation(len(models)):
-        for variable in models[place].variables:
+        for variable in (*models[place].variables, *models[place].optimizer.variables):
             variable.assign(keras.ops.add(variable.value, 0))
 
 
-def ratios(runs: dict[str, Callable[[], Any]], turns: int, turn: float = TURN) -> dict[str, float]:
-    """Return the processor time of each as a ratio to the stock layer's, in at least so many turns.
+def ratios(
+    runs: dict[str, Callable[[], Any]], references: Sequence[str], turns: int, turn: float
+) -> dict[str, float]:
+    """Return the processor time of each as a ratio to that of some, in at least so many turns.
 
     In a turn each one runs as often as takes the stock layer `turn` seconds; there are more turns as long as
     all of them take `ENOUGH` seconds.
+
+    Args:
+        runs: What to time, by name.
+        references: Names: the mean of these is what the others are divided by.
+        turns: The least number of turns.
+        turn: Seconds.
     """
     gc.collect()
     gc.freeze()  # what is there already is not looked through between the runs
@@ -210,7 +224,8 @@ def ratios(runs: dict[str, Callable[[], Any]], turns: int, turn: float = TURN) -
 
     # The first turn does not count: there the first prediction after training puts weights together.
     times = interleaved({name: task(run) for name, run in runs.items()}, turns, enough=ENOUGH)
-    return {name: ratio(taken, times["stock"]) for name, taken in times.items()}
+    reference = [mean(taken) for taken in zip(*(times[name] for name in references), strict=True)]
+    return {name: ratio(taken, reference) for name, taken in times.items()}
 
 
 def slot_bytes(model: Any) -> int:

@@ -42,7 +42,7 @@ def static_size(shape: Iterable[Any], otherwise: int | None = None) -> int | Non
 
     Args:
         shape: A shape.
-        otherwise: What an axis counts as whose size is not known.
+        otherwise: The size to assume for an axis of unknown size.
     """
     if getattr(shape, "rank", 0) is None:  # not even how many axes there are, as TensorFlow says it
         return None

@@ -26,7 +26,7 @@ def mark(tensor: Any) -> Any:
     """Return a mark of a tensor's bits: 1 and 64 bits of a digest, an int32 tensor of shape `(3,)`.
 
     Tensors that differ have the same mark by an accident of the order of 2^-60, and none if they differ in
-    one element, of 32 bits, that lies in one piece alone (see `PIECES`). It guards against no intent.
+    one element, of 32 bits at most, that lies in one piece alone (see `PIECES`). It guards against no intent.
 
     Args:
         tensor: Of a dtype of 16, 32 or 64 bits.
