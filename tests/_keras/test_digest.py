@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import keras
 import ml_dtypes
 import numpy as np
@@ -23,9 +25,14 @@ def mark(values):
     tensor = keras.ops.convert_to_tensor(values)
     if keras.backend.backend() == "jax":
         return tuple(to_numpy(digest.mark(tensor)).tolist())
+    return tuple(compiled()(tensor).numpy().tolist())
+
+
+@cache
+def compiled():
     import tensorflow as tf
 
-    return tuple(tf.function(digest.mark, jit_compile=True)(tensor).numpy().tolist())
+    return tf.function(digest.mark, jit_compile=True)
 
 
 def sums(tuples, places):
@@ -129,7 +136,7 @@ ROUND = (0x3F800000, 0x40000000, 0x40400040, 0x3C00, 0x4000, 0x1400, 0x3F80)
 
 
 @pytest.mark.parametrize("bits", ROUND, ids=hex)
-@pytest.mark.parametrize("piece", list(range(digest.PIECES)))
+@pytest.mark.parametrize("piece", [0, digest.PIECES - 1])
 @pytest.mark.parametrize("apart", [2**power for power in range(0, 26, 5)])
 def test_a_round_number_that_moves_is_no_accident(bits, piece, apart):
     """As one does where rows of zeros and ones are rolled: its lower bits are 0, and say nothing."""
