@@ -103,7 +103,7 @@ def measure(case: str, fraction: float, options: argparse.Namespace) -> None:
         placed.append(
             (
                 ratios(steps, ["stock"], options.turns, TURN),
-                ratios(calls, ["stock", "frozen"], options.turns, CALLS),  # which is the same there
+                ratios(calls, ["stock", "frozen"], options.turns, CALLS),  # both predict alike
             )
         )
     step, call = (

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from keras import layers
 
 import surgeon as sg
-from surgeon import _keras
 from surgeon.partial import blocks
 from tests.helpers import to_numpy
 from tests.zoo import jitter
@@ -176,17 +175,6 @@ def test_only_where_xla_computes_it_and_it_is_much(monkeypatch):
     assert blocks.pays(*given) == (BACKEND == "jax")
     assert not blocks.pays(given[0][:0], given[1], given[2], given[3][:0])
     assert not blocks.pays(keras.ops.cast(given[0], "float16"), *given[1:])
-
-
-def test_the_size_of_what_is_traced():
-    assert _keras.static_size((2, 3)) == 6
-    assert _keras.static_size((None, 3)) is None
-    assert _keras.static_size((None, 3), 4) == 12
-    if BACKEND == "tensorflow":
-        import tensorflow as tf
-
-        assert _keras.static_size(tf.TensorShape(None)) is None
-        assert _keras.static_size(tf.TensorShape(None), 4) is None
 
 
 def traced(function, *signature, jit=False):

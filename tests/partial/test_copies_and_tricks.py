@@ -121,3 +121,8 @@ def test_a_stock_file_sets_the_frozen_elements_and_then_they_hold(model, tmp_pat
         assert same_bits(to_numpy(new), to_numpy(old))
     fit(model)
     assert_held(before, matrix.values(model), where)
+
+
+def test_a_restored_model_shares_no_variable(model):
+    ids = {id(variable) for variable in model.variables}
+    assert ids.isdisjoint(id(variable) for variable in sg.restore(model).variables)

@@ -69,9 +69,3 @@ def test_early_stopping_ends_the_run_and_its_backup(tmp_path):
     assert history.epoch == [0, 1]
     assert there == [True, True]
     assert not file.exists()
-
-
-def test_restored_models_share_no_variable():
-    tuned = sg.rewrite(make(), sg.train("a", kernel=sg.channels([1])))
-    ids = {id(variable) for variable in tuned.variables}
-    assert ids.isdisjoint(id(variable) for variable in sg.restore(tuned).variables)
